@@ -1,0 +1,53 @@
+/*
+ * guc.h - the settings, pg_rooms.*; one table in guc.c, meaning in README.
+ *
+ * Times are in ms, sizes in bytes unless the name says otherwise.
+ */
+#ifndef ROOMS_BACKEND_GUC_H
+#define ROOMS_BACKEND_GUC_H
+
+#include "postgres.h"
+#include "lib/stringinfo.h"
+
+extern bool rooms_emit;			/* the only one that exists without preloading */
+extern char *rooms_database;
+extern char *rooms_listen_addresses;
+extern int	rooms_port;
+extern char *rooms_path;
+extern char *rooms_namespaces;
+extern char *rooms_document_root;
+extern char *rooms_allowed_origins;
+extern bool rooms_cors_credentials;
+extern char *rooms_jwt_secret;
+extern char *rooms_jwt_secret_file;
+extern char *rooms_jwt_public_key_file;
+extern char *rooms_jwt_audience;
+extern char *rooms_jwt_issuer;
+extern int	rooms_jwt_leeway;
+extern bool rooms_allow_anonymous;
+extern char *rooms_user_claim;
+extern char *rooms_tenant_claim;
+extern int	rooms_ping_interval;
+extern int	rooms_ping_timeout;
+extern int	rooms_connect_timeout;
+extern int	rooms_upgrade_timeout;
+extern int	rooms_max_payload;
+extern int	rooms_max_connections;
+extern int	rooms_max_queued;	/* kB, as GUC_UNIT_KB */
+extern int	rooms_max_message_size; /* bytes, GUC_UNIT_BYTE */
+extern int	rooms_max_pending;	/* kB, GUC_UNIT_KB */
+
+/* Defines them all, or only pg_rooms.emit when the library is not preloaded. */
+extern void guc_init(bool preloaded);
+
+/*
+ * The secret for HS256: the contents of jwt_secret_file if set (trailing
+ * newline removed), else jwt_secret; NULL if unset or empty.  palloc'ed.
+ * ERROR when the file cannot be read.
+ */
+extern char *guc_jwt_secret(void);
+
+/* Appends the LINK_CONFIG payload for the gateway; key files are read here. */
+extern void guc_config_payload(StringInfo out);
+
+#endif							/* ROOMS_BACKEND_GUC_H */

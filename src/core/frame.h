@@ -1,0 +1,38 @@
+/*
+ * frame.h - a message in the form the transports send it, made once and
+ * shared by all recipients by reference.
+ *
+ * The WebSocket form (headers and payloads of all its packets, back to back)
+ * exists from the start; the polling form is made when the first polling
+ * client needs it.  Single-threaded: plain counts.
+ */
+#ifndef ROOMS_CORE_FRAME_H
+#define ROOMS_CORE_FRAME_H
+
+#include "wire/envelope.h"
+
+typedef struct Frame
+{
+	uint32_t	refs;
+	uint32_t	ws_len;
+	uint32_t	poll_len;		/* 0 until frame_poll() was called */
+	uint8_t    *poll;
+	uint8_t		ws[];			/* ws_len bytes, ready for the socket */
+} Frame;
+
+/*
+ * A Socket.IO packet and its attachments as Engine.IO messages: "4" + packet,
+ * then one binary message each.  One reference is the caller's.
+ */
+extern Frame *frame_message(Slice packet, EnvelopeList attachments);
+
+/* One Engine.IO packet of any type, such as "2" or "0{...}". */
+extern Frame *frame_packet(Slice text);
+
+extern Frame *frame_ref(Frame *f);
+extern void frame_unref(Frame *f);
+
+/* The packets as they stand in a polling payload, separators between them. */
+extern Slice frame_poll(Frame *f);
+
+#endif							/* ROOMS_CORE_FRAME_H */

@@ -1,0 +1,246 @@
+/*
+ * server.h - the whole real-time server without its I/O.
+ *
+ * Bytes, requests and a clock go in; frames in queues and calls of
+ * ServerHooks come out.  gateway/ owns the sockets and calls in; unit tests
+ * and fuzzers do the same with none.
+ *
+ *   Server     everything: options, registry, timers, the list of sessions
+ *   Session    one Engine.IO session: transport, heartbeat, send queue
+ *   Socket     one Socket.IO socket: a session's stay in one namespace
+ *
+ * Ownership: sessions and sockets belong to the Server.  session_close()
+ * marks a session, takes its sockets out of all rooms and calls hooks.closed;
+ * the memory goes at the next server_flush(), so no callee frees what its
+ * caller holds.  Everything runs on one thread.
+ *
+ * Files: server.c (life, bus messages, flush), session.c (Engine.IO),
+ * socket.c (Socket.IO).
+ */
+#ifndef ROOMS_CORE_SERVER_H
+#define ROOMS_CORE_SERVER_H
+
+#include "core/queue.h"
+#include "core/registry.h"
+#include "core/throttle.h"
+#include "core/timer.h"
+#include "wire/counters.h"
+#include "wire/eio.h"
+#include "wire/link.h"
+#include "wire/sio.h"
+
+#define SID_LENGTH 20			/* base64url characters of 15 random bytes */
+
+typedef struct Server Server;
+typedef struct Session Session;
+typedef struct Socket Socket;
+
+typedef enum Transport
+{
+	TRANSPORT_POLLING,
+	TRANSPORT_WEBSOCKET
+} Transport;
+
+/* Why a session ended; session_reason() gives protocol.md 2.3's words. */
+typedef enum CloseReason
+{
+	CLOSE_NONE = 0,
+	CLOSE_TRANSPORT_CLOSE,		/* the client hung up or sent a close packet */
+	CLOSE_TRANSPORT_ERROR,		/* aborted or overlapping poll, write failed */
+	CLOSE_PING_TIMEOUT,
+	CLOSE_PARSE_ERROR,			/* undecodable packet: "forced close" */
+	CLOSE_FORCED,				/* connect timeout, packet in the wrong state: "forced server close" */
+	CLOSE_SLOW,					/* over max_queued: "transport error" */
+	CLOSE_BY_SERVER,			/* disconnect_sockets(close => true): "server namespace disconnect" */
+	CLOSE_SHUTDOWN				/* "server shutting down" */
+} CloseReason;
+
+/* Settings that the core acts on; times in ms, sizes in bytes.  Names are the GUCs'. */
+typedef struct ServerOptions
+{
+	uint32_t	ping_interval;
+	uint32_t	ping_timeout;
+	uint32_t	connect_timeout;
+	uint32_t	upgrade_timeout;
+	uint32_t	max_payload;
+	uint32_t	max_connections;
+	size_t		max_queued;		/* soft cap for 10 s; 4 times that is the hard cap */
+} ServerOptions;
+
+/* Who a socket is, as the token said.  Strings are malloc'ed, NULL when absent. */
+typedef struct Identity
+{
+	char	   *user_id;
+	char	   *tenant_id;
+	char	   *role;
+	char	   *claims;			/* JSON text of all claims */
+	int64_t		expires;		/* Unix seconds; INT64_MAX: never */
+} Identity;
+
+extern void identity_clear(Identity *id);
+
+/* Why a CONNECT was refused: becomes {"message":..., "data":{"code":...}}. */
+typedef struct ConnectError
+{
+	const char *message;		/* static text */
+	const char *code;			/* static text, or NULL: no data */
+} ConnectError;
+
+/* What the transport knew of the client when the session began.  Copied. */
+typedef struct SessionPeer
+{
+	Slice		address;		/* numeric */
+	Slice		authorization;	/* value of the Authorization header, or empty */
+	bool		base64;			/* b64=1: attachments as text even on WebSocket */
+} SessionPeer;
+
+typedef struct ServerHooks
+{
+	void	   *ctx;
+
+	/* Fills out[0..n) with random bytes fit for secrets. */
+	void		(*random) (void *ctx, uint8_t *out, size_t n);
+
+	/* Decides on a CONNECT; `auth` is the payload's JSON text or empty. */
+	bool		(*authorize) (void *ctx, const Session *s, Slice auth, Identity *id, ConnectError *err);
+
+	/*
+	 * Sends from s->queue what the transport takes now (queue_at, queue_drop)
+	 * and adds to COUNTER_BYTES_OUT.  Called from server_flush() only, for
+	 * sessions with something queued.  What is left is the transport's to
+	 * continue: it calls session_mark_dirty() when it can write again.  A
+	 * parked poll is answered with session_poll_take().
+	 */
+	void		(*flush) (void *ctx, Session *s);
+
+	/*
+	 * The session is over: hang up its WebSocket (and probe), answer its
+	 * parked poll with what session_poll_take() gives, forget the pointer.
+	 * s->ws, s->probe, s->poll still say what there was.
+	 */
+	void		(*closed) (void *ctx, Session *s, CloseReason reason);
+
+	/* Sends one Engine.IO text packet ("3probe") on s->probe, now. */
+	void		(*probe_send) (void *ctx, Session *s, Slice packet);
+
+	/* Hangs up s->probe (upgrade timeout, bad first packet); s->probe is then NULL. */
+	void		(*probe_close) (void *ctx, Session *s);
+} ServerHooks;
+
+struct Session
+{
+	Server	   *server;
+	char		sid[SID_LENGTH + 1];	/* Engine.IO's: a secret of this client */
+	Transport	transport;
+	CloseReason closing;		/* CLOSE_NONE while open */
+	bool		base64;
+	bool		dirty;			/* on the flush list */
+	bool		writable;		/* set by the transport: takes bytes at once (volatile) */
+
+	/* The transport's own; the core only compares and clears them. */
+	void	   *ws;				/* the WebSocket that carries the session */
+	void	   *probe;			/* a WebSocket that is being upgraded to */
+	void	   *poll;			/* the parked GET */
+
+	Queue		queue;
+	Socket	   *sockets;		/* one per namespace */
+	Timer		timer;			/* ping due, or pong overdue */
+	/* the rest is session.c's and socket.c's */
+	struct SessionState *state;
+};
+
+struct Socket
+{
+	Member		member;			/* first: a Member is cast back to its Socket */
+	Session    *session;
+	Socket	   *next;			/* of the same session */
+	char		sid[SID_LENGTH + 1];	/* Socket.IO's: public */
+	Identity	identity;
+};
+
+extern Server *server_new(const ServerOptions *options, const ServerHooks *hooks, uint64_t now);
+extern void server_free(Server *s);
+extern void server_configure(Server *s, const ServerOptions *options);	/* reload */
+extern const ServerOptions *server_options(const Server *s);
+
+/* Makes exactly these the namespaces; sockets of others get a DISCONNECT. */
+extern void server_set_namespaces(Server *s, const Slice *names, uint32_t count);
+
+extern uint64_t *server_counters(Server *s);	/* GATEWAY_COUNTER_COUNT of them, gauges refreshed */
+
+/* Runs timers.  Call at least every TIMER_TICK_MS while there are sessions. */
+extern void server_tick(Server *s, uint64_t now);
+extern uint64_t server_now(const Server *s);	/* the newest `now` the core was given */
+
+/* One message of the bus.  WIRE_BAD: not ours; it was ignored. */
+extern WireResult server_message(Server *s, const LinkMessage *m, uint64_t now) MUST_CHECK;
+
+/* Flushes every dirty session, then frees the closed ones.  Call once per loop turn. */
+extern void server_flush(Server *s);
+
+/* Closes every session (CLOSE_SHUTDOWN): no DISCONNECT packet, so clients come back. */
+extern void server_shutdown(Server *s);
+
+/* ---- Engine.IO (session.c) ---- */
+
+/* NULL: max_connections reached (counted).  The open packet is in its queue. */
+extern Session *session_open(Server *server, Transport t, const SessionPeer *peer, uint64_t now);
+extern Session *session_find(Server *server, Slice sid);
+extern const SessionPeer *session_peer(const Session *s);
+extern const char *session_reason(CloseReason reason);
+
+/*
+ * Closes; a second call does nothing.  Sends nothing but, to a polling
+ * client, the close packet with its parked or next GET (kept up to 30 s).
+ */
+extern void session_close(Session *s, CloseReason reason);
+
+extern void session_mark_dirty(Session *s);
+
+/*
+ * A complete WebSocket message.  `ws` tells the session's own socket from the
+ * probe.  `bytes` of a text message are valid UTF-8.
+ */
+extern void session_receive_ws(Session *s, void *ws, bool binary, Slice bytes, uint64_t now);
+
+/* The WebSocket is gone: ends the session, or only the upgrade if it was the probe. */
+extern void session_ws_gone(Session *s, void *ws);
+
+/*
+ * A WebSocket came with this session's sid.  False: there is one already;
+ * accept it and close it, the session stays as it is.
+ */
+extern bool session_upgrade_begin(Session *s, void *ws, uint64_t now);
+
+/* A GET.  `request` is kept in s->poll only for POLL_PARKED. */
+typedef enum PollResult
+{
+	POLL_READY,					/* answer with session_poll_take() */
+	POLL_PARKED,				/* answer when hooks.flush or hooks.closed says so */
+	POLL_REFUSED				/* 400: wrong transport, or a second GET (which ends the session) */
+} PollResult;
+
+extern PollResult session_poll(Session *s, void *request, uint64_t now) MUST_CHECK;
+
+/*
+ * Takes queued packets as one payload, at most about max_payload bytes (one
+ * packet always).  The bytes are malloc'ed, the caller's to free.
+ */
+extern uint8_t *session_poll_take(Session *s, size_t *len);
+
+/* The parked GET's client went away: the session ends. */
+extern void session_poll_aborted(Session *s);
+
+/*
+ * A POST's body has begun: false if another one is being read (the session
+ * ends, 400) or the transport is not polling (400).  Ended by session_post().
+ */
+extern bool session_post_begin(Session *s) MUST_CHECK;
+
+/* The whole body, which is overwritten.  False: 400, the session has ended. */
+extern bool session_post(Session *s, uint8_t *body, size_t len, uint64_t now) MUST_CHECK;
+
+/* The body will not come: too large (the session stays) or aborted (it ends). */
+extern void session_post_failed(Session *s, bool aborted);
+
+#endif							/* ROOMS_CORE_SERVER_H */

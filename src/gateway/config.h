@@ -1,0 +1,34 @@
+/*
+ * config.h - what the worker's CONFIG frame said.
+ *
+ * Names are the GUCs' without the prefix; values are texts in base units (ms,
+ * bytes, on/off).  The contents of key files come as jwt_secret and
+ * jwt_public_key: the gateway opens no such file itself.
+ */
+#ifndef ROOMS_GATEWAY_CONFIG_H
+#define ROOMS_GATEWAY_CONFIG_H
+
+#include "core/server.h"
+#include "gateway/auth.h"
+
+typedef struct Config
+{
+	char	   *storage;		/* every string below points in here */
+	const char *path;			/* of the Engine.IO endpoint: starts and ends with '/' */
+	const char *namespaces;		/* comma-separated */
+	const char *document_root;	/* "" : serve no files */
+	const char *allowed_origins;	/* "", "*", or a comma-separated list */
+	bool		cors_credentials;
+	bool		log_connections;
+	ServerOptions server;
+	AuthSettings auth;
+} Config;
+
+/*
+ * Parses a CONFIG payload.  False: malformed, or a name or value that this
+ * build does not know; *error is static text or points into c->storage.
+ */
+extern bool config_parse(Config *c, Slice payload, const char **error);
+extern void config_clear(Config *c);
+
+#endif							/* ROOMS_GATEWAY_CONFIG_H */

@@ -1,0 +1,62 @@
+/*
+ * counters.h - the counters of rooms.stats, in one list.
+ *
+ * The gateway keeps its counters in an array indexed by GatewayCounter and
+ * sends the whole array to the worker (LINK_STATS); the worker keeps its own
+ * (WorkerCounter) and copies both to shared memory, where the view reads
+ * them.  C(id, name, gauge): the name is the one in the view.
+ */
+#ifndef ROOMS_WIRE_COUNTERS_H
+#define ROOMS_WIRE_COUNTERS_H
+
+#define GATEWAY_COUNTERS(C) \
+	C(CONNECTIONS, "connections")				/* Engine.IO sessions open now */ \
+	C(SOCKETS, "sockets")						/* Socket.IO sockets connected now */ \
+	C(ROOMS, "rooms")							/* rooms with at least one member now */ \
+	C(QUEUED_BYTES, "queued_bytes")				/* bytes waiting in send queues now */ \
+	C(HANDSHAKES, "handshakes")					/* Engine.IO sessions opened */ \
+	C(CONNECTS, "connects")						/* Socket.IO CONNECTs accepted */ \
+	C(MESSAGES, "messages")						/* messages that came over the bus */ \
+	C(DELIVERIES, "deliveries")					/* message times recipients put in a queue */ \
+	C(DROPPED_VOLATILE, "dropped_volatile")		/* volatile messages not queued */ \
+	C(THROTTLED, "throttled")					/* throttled values replaced by a later one */ \
+	C(BYTES_OUT, "bytes_out")					/* bytes handed to transports */ \
+	C(PACKETS_IN, "packets_in")					/* Engine.IO packets from clients */ \
+	C(REFUSED_ORIGIN, "refused_origin") \
+	C(REFUSED_AUTH, "refused_auth")				/* CONNECTs refused for want of a good token */ \
+	C(REFUSED_NAMESPACE, "refused_namespace") \
+	C(REFUSED_MAX_CONNECTIONS, "refused_max_connections") \
+	C(REFUSED_REQUEST, "refused_request")		/* bad HTTP or Engine.IO requests */ \
+	C(DISCONNECT_CLIENT, "disconnect_client")	/* sessions ended by the client */ \
+	C(DISCONNECT_TRANSPORT, "disconnect_transport") \
+	C(DISCONNECT_PING_TIMEOUT, "disconnect_ping_timeout") \
+	C(DISCONNECT_PARSE_ERROR, "disconnect_parse_error") \
+	C(DISCONNECT_FORCED, "disconnect_forced")	/* connect timeout, wrong state */ \
+	C(DISCONNECT_SLOW, "disconnect_slow")		/* over max_queued */ \
+	C(DISCONNECT_SERVER, "disconnect_server")	/* by SQL or shutdown */
+
+#define WORKER_COUNTERS(C) \
+	C(BUS_TRANSACTIONS, "bus_transactions")		/* committed transactions with messages */ \
+	C(BUS_MESSAGES, "bus_messages")				/* messages handed to the gateway */ \
+	C(BUS_GATED, "bus_gated")					/* commits that had to wait for visibility */ \
+	C(BUS_GATE_BLOCKED, "bus_gate_blocked")		/* ... for more than 5 s */ \
+	C(BUS_GAPS, "bus_gaps")						/* times that WAL was gone before it was read */ \
+	C(BUS_POSITION, "bus_position")				/* WAL read up to here, as a number */ \
+	C(BUS_SPILLED_BYTES, "bus_spilled_bytes")	/* bytes of open transactions in the temporary file now */ \
+	C(GATEWAY_STARTS, "gateway_starts")
+
+#define C(id, name) COUNTER_##id,
+typedef enum GatewayCounter
+{
+	GATEWAY_COUNTERS(C)
+	GATEWAY_COUNTER_COUNT
+} GatewayCounter;
+
+typedef enum WorkerCounter
+{
+	WORKER_COUNTERS(C)
+	WORKER_COUNTER_COUNT
+} WorkerCounter;
+#undef C
+
+#endif							/* ROOMS_WIRE_COUNTERS_H */
