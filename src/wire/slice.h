@@ -61,7 +61,8 @@ typedef struct Reader
 static inline Reader
 reader(Slice s)
 {
-	return (Reader) {s.data, s.data + s.len, false};
+	/* The sanitizers refuse NULL + 0, and an empty slice may be NULL. */
+	return (Reader) {s.data, s.len > 0 ? s.data + s.len : s.data, false};
 }
 
 static inline size_t
