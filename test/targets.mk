@@ -1,0 +1,46 @@
+# Everything but building and installing: tests, demo, benchmark.  Included by
+# the Makefile; each target installs what it needs (test/tools/deps.sh).
+
+TOOLS = $(dir $(lastword $(MAKEFILE_LIST)))tools
+
+.PHONY: test test-asan test-demo test-deps demo bench fuzz mutants lint stage
+
+# Without PostgreSQL's headers `make demo` and `make test` must work all the
+# same: they install them first, and build in sub-makes.
+test:
+	@$(TOOLS)/deps.sh build client test
+	@$(TOOLS)/run.sh plain
+
+test-asan:
+	@$(TOOLS)/deps.sh build client test
+	@$(TOOLS)/run.sh asan
+
+# A relocatable PostgreSQL with the extension, in build/stage (or DEST).
+stage:
+	@$(TOOLS)/deps.sh build
+	@$(TOOLS)/stage.sh plain $(abspath $(or $(DEST),build/stage))
+
+demo:
+	@$(TOOLS)/deps.sh build client
+	@examples/demo/run.sh
+
+test-demo:
+	@$(TOOLS)/deps.sh build client browser
+	@examples/demo/test.sh
+
+# Each target for SECONDS (60).
+fuzz:
+	@$(TOOLS)/deps.sh build fuzz
+	@$(TOOLS)/fuzz.sh $(or $(SECONDS),60)
+
+mutants:
+	@$(TOOLS)/deps.sh build client test
+	@$(TOOLS)/mutants.sh $(MUTANTS)
+
+lint:
+	@$(TOOLS)/deps.sh build lint
+	@$(TOOLS)/lint.sh
+
+bench:
+	@$(TOOLS)/deps.sh build client
+	@test/bench/bench.sh

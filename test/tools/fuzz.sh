@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# Runs every libFuzzer target for so many seconds: fuzz.sh [SECONDS] [TARGET ...]
+#
+# A target is test/fuzz/fuzz_NAME.c with its seeds in test/fuzz/corpus/NAME.
+# New inputs go to build/fuzz/corpus/NAME and are used again the next time.
+set -uo pipefail
+cd "$(dirname "$0")/../.."
+
+seconds=${1:-60}
+shift || true
+targets=("$@")
+[ ${#targets[@]} -gt 0 ] || mapfile -t targets < <(ls test/fuzz/fuzz_*.c | sed 's|.*/fuzz_||; s|\.c$||')
+
+mkdir -p build/fuzz
+passed=0 failed=0
+fuzz() {
+	local name=$1 extra=()
+	read -ra extra < <(sed -n 's|^/\* with: \(.*\) \*/$|\1|p' "test/fuzz/fuzz_$name.c")
+	clang-14 -std=gnu11 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined -D_GNU_SOURCE -Isrc \
+		'-DROOMS_VERSION="fuzz"' "test/fuzz/fuzz_$name.c" "${extra[@]}" src/wire/*.c src/core/*.c \
+		-ljansson -ljwt -lssl -lcrypto -o "build/fuzz/$name" || return 1
+	mkdir -p "build/fuzz/corpus/$name" "test/fuzz/corpus/$name"
+	"build/fuzz/$name" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -max_len=65536 -print_final_stats=1 \
+		-artifact_prefix="build/fuzz/$name-" "build/fuzz/corpus/$name" "test/fuzz/corpus/$name" >"build/fuzz/$name.log" 2>&1 || {
+		tail -n 40 "build/fuzz/$name.log"
+		return 1
+	}
+	sed -n 's/^stat::number_of_executed_units: */   executions: /p' "build/fuzz/$name.log"
+}
+
+# Two at a time: one for each core of the smallest machine.
+for ((i = 0; i < ${#targets[@]}; i += 2)); do
+	pids=()
+	for name in "${targets[@]:i:2}"; do
+		(fuzz "$name" && echo "ok - $name, $seconds s" || { echo "not ok - $name"; exit 1; }) &
+		pids+=($!)
+	done
+	for pid in "${pids[@]}"; do
+		if wait "$pid"; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
+	done
+done
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ] && [ "$passed" -gt 0 ]

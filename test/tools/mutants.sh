@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# Proves that the tests test: mutants.sh [NAME ...]
+#
+# Each test/mutants/NAME.patch breaks one guarantee and says in its first line
+# which test must turn red:   # breaks: SUITE-OR-FILE [asan]
+# The patch is applied to a copy of the tree; the mutant is killed when the
+# copy still builds and that test fails.
+set -uo pipefail
+cd "$(dirname "$0")/../.."
+
+names=("$@")
+[ ${#names[@]} -gt 0 ] || mapfile -t names < <(ls test/mutants/*.patch | sed 's|.*/||; s|\.patch$||')
+
+tree=$PWD/build/mutant
+passed=0 failed=0
+for name in "${names[@]}"; do
+	read -r suite variant < <(sed -n '1s/^# breaks: //p' "test/mutants/$name.patch")
+	mkdir -p "$tree"
+	# Copies keep their times, so only what the last and this patch touch is built again.
+	rm -rf "$tree/src" "$tree/test" "$tree/sql" "$tree/expected"
+	cp -a Makefile pg_rooms.control src sql expected test "$tree/"
+	log=build/mutant-$name.log
+	if ! patch -s -d "$tree" -p1 <"test/mutants/$name.patch" >"$log" 2>&1; then
+		echo "not ok - $name: the patch does not apply ($log)"
+		failed=$((failed + 1))
+		continue
+	fi
+	rm -rf "$tree/build/${variant:-plain}/src" # patched and unpatched files may have the same time
+	mkdir -p "$tree/build"
+	if (cd "$tree" && test/tools/run.sh "${variant:-plain}" "$suite") >>"$log" 2>&1; then
+		echo "not ok - $name survives $suite ($log)"
+		failed=$((failed + 1))
+	elif grep -qE '^(not ok|test .* FAILED)|#   Failed|sanitizer reports in' "$log"; then
+		echo "ok - $name is killed by $suite"
+		passed=$((passed + 1))
+	else
+		echo "not ok - $name: $suite did not fail by a test but otherwise ($log)"
+		failed=$((failed + 1))
+	fi
+done
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ] && [ "$passed" -gt 0 ]
