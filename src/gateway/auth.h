@@ -1,9 +1,9 @@
 /*
- * auth.h - JSON Web Tokens: keys, verification, claims to identity.
+ * auth.h - JSON Web Tokens: verification, claims to identity.
  *
- * The only user of libjwt and of OpenSSL's verification.  The algorithm
- * belongs to the key, never to the token: a token whose `alg` differs from
- * its key's family is refused before any arithmetic.
+ * The algorithm belongs to the key, never to the token: a token whose `alg`
+ * is not for one of the configured keys is refused before any arithmetic.
+ * The keys, libjwt and OpenSSL's verification are behind jwt_keys.h.
  */
 #ifndef ROOMS_GATEWAY_AUTH_H
 #define ROOMS_GATEWAY_AUTH_H
@@ -28,18 +28,24 @@ typedef struct AuthSettings
 
 /*
  * Makes the verifier, or NULL with *error set to static text (bad PEM, an
- * unsupported key).  *warning is set to static text when there is no usable
- * key or the secret is too short, else NULL.
+ * unsupported key).  *warning is set to static text when the secret is too
+ * short or when there is no usable key and allow_anonymous is off, else NULL.
  */
 extern Auth *auth_new(const AuthSettings *s, const char **error, const char **warning);
 extern void auth_free(Auth *a);
 
 /*
- * Decides on a CONNECT.  The token is `auth.token` of the CONNECT payload, or
- * a Bearer Authorization header.  `now` is Unix seconds.  On false `err` says
- * "Authentication required", or "Invalid token" with one of the codes
- * no_key, malformed, unsupported_algorithm, bad_signature, token_expired,
- * token_not_active, bad_audience, bad_issuer, bad_claim.
+ * Decides on a CONNECT.  The token is the payload's member "token" or, when
+ * that is absent, null or "", a Bearer Authorization header.  `now` is Unix
+ * seconds.  On true *id is filled and the caller's to clear; on false it is
+ * empty and `err` says "Authentication required", or "Invalid token" with one
+ * of the codes no_key, malformed, unsupported_algorithm, bad_signature,
+ * token_expired, token_not_active, bad_audience, bad_issuer, bad_claim.
+ *
+ * Claims: exp, nbf and iat are numbers.  Ids are non-empty strings without
+ * control characters, or integers, and short enough for their rooms' names; a
+ * claim that is null counts as absent.  A verified token need not name a user
+ * or a tenant.
  */
 extern bool auth_connect(const Auth *a, Slice payload, Slice authorization, int64_t now,
 						 Identity *id, ConnectError *err);
