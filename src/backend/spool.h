@@ -1,0 +1,70 @@
+/*
+ * spool.h - the messages of prepared transactions, on disk until their end.
+ *
+ * A prepared transaction may outlive the WAL that holds its message record.
+ * So the preparing backend writes the record to pg_rooms/<full xid> in the
+ * data directory as well, before its PREPARE; the worker reads the file at
+ * COMMIT PREPARED if it no longer has the record in memory, and removes it at
+ * either end.
+ *
+ *   backend   PRE_PREPARE  writes the WAL record, then spool_write()
+ *             PREPARE      wakes the worker
+ *             ABORT        (PREPARE TRANSACTION failed) spool_remove()
+ *   worker    start        read the flush position, then the slots, then
+ *                          spool_list(): a file whose xid is no longer in
+ *                          progress is an orphan, all others are held
+ *             PREPARE      a message record that was open is now held
+ *             COMMIT       deliver from memory or spool_read(), spool_remove()
+ *             ROLLBACK     spool_remove()
+ *
+ * shared->held_prepared is written by the worker alone: how many transactions
+ * it holds.  No wake-up is lost to that: a COMMIT PREPARED that still reads 0
+ * has flushed its record before the worker, woken by the PREPARE, raises the
+ * count, and the worker compares the flush position with what it has read
+ * after that and before it sleeps.
+ *
+ * A file that spool_list() gives is complete: it was renamed into place after
+ * its fsync.  Base backups copy the folder, so a file may speak of another
+ * history: its contents count only if timeline is tliOfPointInHistory(lsn).
+ * A standby writes no files; it holds messages of prepared transactions in
+ * memory only.
+ */
+#ifndef ROOMS_BACKEND_SPOOL_H
+#define ROOMS_BACKEND_SPOOL_H
+
+#include "postgres.h"
+
+#include "access/transam.h"
+#include "access/xlogdefs.h"
+
+#define SPOOL_DIRECTORY "pg_rooms"
+
+typedef struct SpoolRecord
+{
+	FullTransactionId xid;
+	TimeLineID	timeline;		/* on which the message record was written */
+	XLogRecPtr	lsn;			/* the end of that record */
+	Size		length;
+	uint8	   *data;			/* the record of wire/envelope.h */
+} SpoolRecord;
+
+/* Writes r durably, or raises an ERROR and leaves nothing. */
+extern void spool_write(const SpoolRecord *r);
+
+/*
+ * Reads the file of xid; r->data is palloc'ed.  False if there is none, and
+ * with a WARNING if it is damaged or of another cluster.  ERROR if it cannot
+ * be read.
+ */
+extern bool spool_read(FullTransactionId xid, SpoolRecord *r);
+
+/* Removes the file of xid if there is one.  Cannot fail; a WARNING tells of trouble. */
+extern void spool_remove(FullTransactionId xid);
+
+/* Calls back for every file, in no order; the callback may remove it.  ERROR if the folder cannot be read. */
+extern void spool_list(void (*callback) (FullTransactionId xid, void *arg), void *arg);
+
+/* Removes half-written files; called by the postmaster while no other process runs. */
+extern void spool_clean(void);
+
+#endif							/* ROOMS_BACKEND_SPOOL_H */
