@@ -12,11 +12,11 @@ names=("$@")
 [ ${#names[@]} -gt 0 ] || mapfile -t names < <(ls test/mutants/*.patch | sed 's|.*/||; s|\.patch$||')
 
 tree=$PWD/build/mutant
-passed=0 failed=0
+passed=0 failed=0 touched=()
 for name in "${names[@]}"; do
 	read -r suite variant < <(sed -n '1s/^# breaks: //p' "test/mutants/$name.patch")
 	mkdir -p "$tree"
-	# Copies keep their times, so only what the last and this patch touch is built again.
+	# Copies keep their times, so only what the last and this patch change is built again.
 	rm -rf "$tree/src" "$tree/test" "$tree/sql" "$tree/expected"
 	cp -a Makefile pg_rooms.control src sql expected test "$tree/"
 	log=build/mutant-$name.log
@@ -25,8 +25,9 @@ for name in "${names[@]}"; do
 		failed=$((failed + 1))
 		continue
 	fi
-	rm -rf "$tree/build/${variant:-plain}/src" # patched and unpatched files may have the same time
-	mkdir -p "$tree/build"
+	mapfile -t patched < <(sed -n 's|^+++ b/||p' "test/mutants/$name.patch" | cut -f1)
+	(cd "$tree" && touch -c "${touched[@]}" "${patched[@]}")
+	touched=("${patched[@]}")
 	if (cd "$tree" && test/tools/run.sh "${variant:-plain}" "$suite") >>"$log" 2>&1; then
 		echo "not ok - $name survives $suite ($log)"
 		failed=$((failed + 1))
