@@ -41,14 +41,19 @@ typedef enum EioError
 extern int	eio_error_status(EioError e);			/* 400, or 403 for EIO_FORBIDDEN */
 extern const char *eio_error_message(EioError e);	/* "Session ID unknown", ... */
 
-/* Opens the text of one packet (a text WebSocket message). */
+/*
+ * Opens the text of one packet (a text WebSocket message).  WIRE_BAD for 'b':
+ * over WebSocket, clients send binary as binary.
+ */
 extern WireResult eio_decode(Slice text, EioPacket *p) MUST_CHECK;
 
 /*
  * Takes the next packet off a polling body (packets separated by 0x1E).  A
  * binary packet ('b' + base64) is decoded in place, which is why the body is
- * writable; p->data then points to the raw bytes.  Call until rest->len == 0.
- * WIRE_BAD: the session is to be closed.  An empty body or packet is WIRE_BAD.
+ * writable; p->data then points to the raw bytes.  Text is checked to be
+ * UTF-8.  Call until body->done, beginning with {bytes, length, false}.
+ * WIRE_BAD: the session is to be closed (done is then set too).  An empty
+ * body or packet is WIRE_BAD.
  */
 typedef struct EioBody
 {

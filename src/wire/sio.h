@@ -36,7 +36,10 @@ typedef struct SioPacket
 /*
  * Opens and checks a packet from a client.  WIRE_BAD: close the connection.
  * Checked: grammar, JSON, payload kind per type, reserved event names, that
- * every placeholder's num is an integer below `attachments`.
+ * every placeholder's num in BINARY_* is an integer below `attachments`.
+ * Whether the packet may come now is the caller's to judge, and so is that
+ * CONNECT_ERROR, well-formed, is never a client's to send.  An EVENT without
+ * payload (json and event empty) is well-formed and does nothing.
  */
 extern WireResult sio_decode(Slice text, SioPacket *p) MUST_CHECK;
 
@@ -44,9 +47,9 @@ extern WireResult sio_decode(Slice text, SioPacket *p) MUST_CHECK;
 extern bool sio_reserved_event(Slice name);
 
 /*
- * Writers for what the server says.  Each gives the packet's size; with
- * out == NULL nothing is written.  nsp "/" is left out, as the grammar wants.
- * `json` is the payload's text.
+ * Writes what the server says; not for BINARY_*.  Gives the packet's size;
+ * with out == NULL nothing is written.  nsp "/" is left out, as the grammar
+ * wants.  `json` is the payload's text or empty.
  */
 extern size_t sio_encode(uint8_t *out, SioType type, Slice nsp, Slice json);
 
