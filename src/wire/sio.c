@@ -40,7 +40,7 @@ static bool take_attachments(Reader *r, uint32_t *attachments);
 static Slice take_namespace(Reader *r);
 static bool take_ack(Reader *r, SioPacket *p);
 static bool take_payload(Reader *r, SioPacket *p);
-static bool check_json(const SioPacket *p, JsonToken *kind, JsonToken *first, Slice *event);
+static bool check_json(const SioPacket *p, JsonToken *kind, JsonToken *first, Slice *first_raw);
 static bool follow(Placeholders *f, const JsonScan *scan, JsonToken token, Slice raw);
 static Member member_named(Slice raw_key);
 static bool num_good(Slice raw, uint32_t attachments);
@@ -120,11 +120,12 @@ take_payload(Reader *r, SioPacket *p)
 {
 	JsonToken	kind;
 	JsonToken	first;
+	Slice		event;
 
 	p->json = read_bytes(r, reader_left(r));
 	if (p->json.len == 0)
 		return true;
-	if (!check_json(p, &kind, &first, &p->event))
+	if (!check_json(p, &kind, &first, &event))
 		return false;
 
 	switch (p->type)
@@ -137,11 +138,11 @@ take_payload(Reader *r, SioPacket *p)
 			return kind == JSON_SCAN_STRING || kind == JSON_SCAN_OBJECT;
 		case SIO_ACK:
 		case SIO_BINARY_ACK:
-			p->event = (Slice) {NULL, 0};
 			return kind == JSON_SCAN_ARRAY;
 		case SIO_EVENT:
 		case SIO_BINARY_EVENT:
-			return kind == JSON_SCAN_ARRAY && event_good(first, p->event);
+			p->event = event;
+			return kind == JSON_SCAN_ARRAY && event_good(first, event);
 	}
 	return false;
 }
@@ -151,7 +152,7 @@ take_payload(Reader *r, SioPacket *p)
  * the whole and the token after it, which is an array's first element.
  */
 static bool
-check_json(const SioPacket *p, JsonToken *kind, JsonToken *first, Slice *event)
+check_json(const SioPacket *p, JsonToken *kind, JsonToken *first, Slice *first_raw)
 {
 	Placeholders placeholders = {.attachments = p->attachments};
 	bool		binary = is_binary(p->type);
@@ -162,12 +163,13 @@ check_json(const SioPacket *p, JsonToken *kind, JsonToken *first, Slice *event)
 	json_scan(&scan, p->json);
 	*kind = token = json_scan_next(&scan, &raw);
 	*first = JSON_SCAN_BAD;
+	*first_raw = (Slice) {NULL, 0};
 	for (size_t n = 0; token > JSON_SCAN_END; n++)
 	{
 		if (n == 1)
 		{
 			*first = token;
-			*event = raw;
+			*first_raw = raw;
 		}
 		if (binary && !follow(&placeholders, &scan, token, raw))
 			return false;
