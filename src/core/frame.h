@@ -16,7 +16,10 @@ typedef struct Frame
 	uint32_t	refs;
 	uint32_t	ws_len;
 	uint32_t	poll_len;		/* 0 until frame_poll() was called */
+	uint32_t	first;			/* bytes of the first packet with its header; */
+								/* the packets behind it are binary */
 	uint8_t    *poll;
+	struct Frame *base64;		/* made by frame_base64(), or NULL */
 	uint8_t		ws[];			/* ws_len bytes, ready for the socket */
 } Frame;
 
@@ -34,5 +37,12 @@ extern void frame_unref(Frame *f);
 
 /* The packets as they stand in a polling payload, separators between them. */
 extern Slice frame_poll(Frame *f);
+
+/*
+ * The same message for a client that takes no binary (b64=1): attachments are
+ * text messages, 'b' + base64.  Fit for both transports; f itself when it has
+ * no attachments.  Borrowed: lives as long as f unless referenced.
+ */
+extern Frame *frame_base64(Frame *f);
 
 #endif							/* ROOMS_CORE_FRAME_H */

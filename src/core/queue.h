@@ -1,7 +1,8 @@
 /*
  * queue.h - a session's outgoing frames: a ring of references.
  *
- * Empty queues hold no memory.  The queue owns one reference per entry.
+ * The queue owns one reference per entry.  A small ring is kept for the next
+ * message once there was one; larger ones go when the queue is empty.
  */
 #ifndef ROOMS_CORE_QUEUE_H
 #define ROOMS_CORE_QUEUE_H

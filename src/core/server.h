@@ -79,11 +79,14 @@ typedef struct Identity
 
 extern void identity_clear(Identity *id);
 
-/* Why a CONNECT was refused: becomes {"message":..., "data":{"code":...}}. */
+/*
+ * Why a CONNECT was refused: becomes {"message":..., "data":{"code":...}}.
+ * Static texts that need no escapes in JSON, 100 bytes each at most.
+ */
 typedef struct ConnectError
 {
-	const char *message;		/* static text */
-	const char *code;			/* static text, or NULL: no data */
+	const char *message;
+	const char *code;			/* NULL: no data */
 } ConnectError;
 
 /* What the transport knew of the client when the session began.  Copied. */
@@ -105,18 +108,20 @@ typedef struct ServerHooks
 	bool		(*authorize) (void *ctx, const Session *s, Slice auth, Identity *id, ConnectError *err);
 
 	/*
-	 * Sends from s->queue what the transport takes now (queue_at, queue_drop)
-	 * and adds to COUNTER_BYTES_OUT.  Called from server_flush() only, for
-	 * sessions with something queued.  What is left is the transport's to
-	 * continue: it calls session_mark_dirty() when it can write again.  A
-	 * parked poll is answered with session_poll_take().
+	 * There is something to send: first, if s->poll is set, answer that GET
+	 * with session_poll_take() (which clears s->poll), whatever the transport
+	 * is by now; then, on a WebSocket, send from s->queue what it takes now
+	 * (queue_at, queue_drop; add to COUNTER_BYTES_OUT).  What is left is the
+	 * transport's to continue: it calls session_mark_dirty() when it can write
+	 * again, also when nothing is left.  Called from server_flush() only.
+	 * May close s by session_ws_gone(), but no other session.
 	 */
 	void		(*flush) (void *ctx, Session *s);
 
 	/*
-	 * The session is over: hang up its WebSocket (and probe), answer its
-	 * parked poll with what session_poll_take() gives, forget the pointer.
-	 * s->ws, s->probe, s->poll still say what there was.
+	 * The session is over: answer its parked poll (s->poll) with what
+	 * session_poll_take() gives, hang up s->ws and s->probe, forget the
+	 * pointer.  Called once per session; must not close another session.
 	 */
 	void		(*closed) (void *ctx, Session *s, CloseReason reason);
 
@@ -130,21 +135,23 @@ typedef struct ServerHooks
 struct Session
 {
 	Server	   *server;
-	char		sid[SID_LENGTH + 1];	/* Engine.IO's: a secret of this client */
+	Queue		queue;
+	bool		dirty;			/* on the flush list */
+	bool		writable;		/* set by the WebSocket transport: takes bytes at once (volatile) */
+	bool		backlog;		/* the last flush left something behind */
+	bool		slow;			/* over max_queued; closed by the next flush */
+	bool		base64;
 	Transport	transport;
 	CloseReason closing;		/* CLOSE_NONE while open */
-	bool		base64;
-	bool		dirty;			/* on the flush list */
-	bool		writable;		/* set by the transport: takes bytes at once (volatile) */
 
 	/* The transport's own; the core only compares and clears them. */
-	void	   *ws;				/* the WebSocket that carries the session */
+	void	   *ws;				/* the WebSocket that carries the session; its creator sets it */
 	void	   *probe;			/* a WebSocket that is being upgraded to */
 	void	   *poll;			/* the parked GET */
 
-	Queue		queue;
 	Socket	   *sockets;		/* one per namespace */
-	Timer		timer;			/* ping due, or pong overdue */
+	Timer		timer;			/* of the nearest of the deadlines in `state` */
+	char		sid[SID_LENGTH + 1];	/* Engine.IO's: a secret of this client */
 	/* the rest is session.c's and socket.c's */
 	struct SessionState *state;
 };
@@ -172,7 +179,11 @@ extern uint64_t *server_counters(Server *s);	/* GATEWAY_COUNTER_COUNT of them, g
 extern void server_tick(Server *s, uint64_t now);
 extern uint64_t server_now(const Server *s);	/* the newest `now` the core was given */
 
-/* One message of the bus.  WIRE_BAD: not ours; it was ignored. */
+/*
+ * One message of the bus.  WIRE_BAD: not ours; it was ignored.  Flushes by
+ * itself after many bytes, so a large transaction does not fill the queues of
+ * clients that nobody has written to yet: hold no Session across this call.
+ */
 extern WireResult server_message(Server *s, const LinkMessage *m, uint64_t now) MUST_CHECK;
 
 /* Flushes every dirty session, then frees the closed ones.  Call once per loop turn. */
@@ -191,7 +202,8 @@ extern const char *session_reason(CloseReason reason);
 
 /*
  * Closes; a second call does nothing.  Sends nothing but, to a polling
- * client, the close packet with its parked or next GET (kept up to 30 s).
+ * client, the close packet: with its parked GET, or with its next one if the
+ * server ended the session (it then stays findable for up to 30 s).
  */
 extern void session_close(Session *s, CloseReason reason);
 
@@ -199,7 +211,8 @@ extern void session_mark_dirty(Session *s);
 
 /*
  * A complete WebSocket message.  `ws` tells the session's own socket from the
- * probe.  `bytes` of a text message are valid UTF-8.
+ * probe.  `bytes` of a text message are valid UTF-8.  The session may have
+ * been closed (hooks.closed) when this returns, and so for all calls below.
  */
 extern void session_receive_ws(Session *s, void *ws, bool binary, Slice bytes, uint64_t now);
 
@@ -223,8 +236,10 @@ typedef enum PollResult
 extern PollResult session_poll(Session *s, void *request, uint64_t now) MUST_CHECK;
 
 /*
- * Takes queued packets as one payload, at most about max_payload bytes (one
- * packet always).  The bytes are malloc'ed, the caller's to free.
+ * The payload for a GET: queued packets, at most about max_payload bytes (one
+ * message always); at the session's end followed by the close packet.  Counts
+ * COUNTER_BYTES_OUT and clears s->poll.  The bytes are malloc'ed, the
+ * caller's to free.  After POLL_READY it must be called before anything else.
  */
 extern uint8_t *session_poll_take(Session *s, size_t *len);
 
