@@ -31,11 +31,12 @@ our $JSON = JSON::PP->new->allow_nonref->canonical;
 
 # Starts a cluster with the extension in database postgres.  Options: conf
 # (appended to postgresql.conf), init (arguments of PostgreSQL::Test::Cluster's
-# init), start (0: leave it stopped), extension (0: do not create it).
+# init), start (0: leave it stopped), extension (0: do not create it),
+# install_path (another installation of PostgreSQL than the first in PATH).
 sub new
 {
 	my ($class, $name, %o) = @_;
-	my $node = PostgreSQL::Test::Cluster->new($name);
+	my $node = PostgreSQL::Test::Cluster->new($name, $o{install_path} ? (install_path => $o{install_path}) : ());
 	$node->init(%{ $o{init} // {} });
 	my $self = bless { node => $node, port => PostgreSQL::Test::Cluster::get_free_port() }, $class;
 	$node->append_conf('postgresql.conf', $self->settings . ($o{conf} // ''));

@@ -1,0 +1,84 @@
+# No death of any process hurts the database or leaves anything behind.
+use strict;
+use warnings;
+use Rooms;
+use IO::Socket::INET;
+use Test::More;
+use Time::HiRes qw(time usleep);
+
+my $rooms = Rooms->new('main');
+my $node = $rooms->node;
+
+# Waits for a process to be gone; the kernel tells, at most $seconds long.
+sub gone
+{
+	my ($pid, $seconds) = @_;
+	my $end = time + $seconds;
+	while (kill 0, $pid)
+	{
+		return 0 if time > $end;
+		usleep(10_000);
+	}
+	return 1;
+}
+
+my $client = $rooms->client(claims => { sub => 'alice' }, transports => ['websocket']);
+$client->wait_for('connect');
+my ($worker, $gateway) = ($rooms->pid_of('worker'), $rooms->pid_of('gateway'));
+is($rooms->sql("SELECT backend_type FROM pg_stat_activity WHERE pid = $worker"), 'pg_rooms worker',
+	'the worker is visible in pg_stat_activity');
+
+# ---- SIGTERM to the worker: it comes back with a new gateway ----
+kill 'TERM', $worker;
+$client->wait_for('disconnect');
+$client->wait_for('connect');
+isnt($rooms->pid_of('worker', $worker), $worker, 'a terminated worker is restarted');
+ok(gone($gateway, 5), '... and its gateway went with it');
+
+# ---- a hung gateway is replaced ----
+$gateway = $rooms->pid_of('gateway', $gateway);
+kill 'STOP', $gateway;
+my $begin = time;
+$rooms->pid_of('gateway', $gateway);
+cmp_ok(time - $begin, '<', 15, 'a stopped gateway is replaced within 15 s');
+ok(gone($gateway, 5), '... and reaped');
+$client->wait_for('disconnect');
+$client->wait_for('connect');
+
+# ---- the 79 bytes that hang libwebsockets 4.1.6 ----
+$gateway = $rooms->pid_of('gateway');
+my $attack = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $rooms->port) or die;
+print $attack "GET /x HTTP/1.1\r\nHost: a\r\n\r\nPOST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc";
+$attack->flush;
+{ local $/; my $answer = <$attack>; }    # to its end: the gateway hangs up
+$rooms->sql(q{SELECT rooms.notify_user('alice', '{"still": "here"}')});
+is_deeply($client->event, [ 'notification:new', { still => 'here' } ], 'a pipelined request with a body does not hang the gateway');
+is($rooms->pid_of('gateway'), $gateway, '... which is the same as before');
+
+# ---- DROP DATABASE is not delayed, with the worker busy ----
+$node->safe_psql('postgres', 'CREATE DATABASE other');
+$node->safe_psql('postgres', 'DROP DATABASE other');
+pass('CREATE and DROP DATABASE');
+
+# ---- stops ----
+for my $mode ('fast', 'immediate')
+{
+	$gateway = $rooms->pid_of('gateway');
+	$begin = time;
+	$node->stop($mode);
+	cmp_ok(time - $begin, '<', 5, "a stop in mode $mode is not held up");
+	ok(gone($gateway, 2), '... and leaves no gateway');
+	$node->start;
+}
+# It may connect to a server that is about to stop: the last connect counts.
+$rooms->wait_until_serving;
+my $back;
+do { $rooms->sql(q{SELECT rooms.emit_all('back')}); $back = $client->wait_for(sub { 1 }) } until $back->{is} eq 'event';
+is($back->{args}[0], 'back', 'a client came back by itself through all of it');
+
+$gateway = $rooms->pid_of('gateway');
+my ($postmaster) = PostgreSQL::Test::Utils::slurp_file($node->data_dir . '/postmaster.pid') =~ /\A(\d+)/;
+kill 'KILL', $postmaster;
+ok(gone($gateway, 5), 'kill -9 of the postmaster leaves no gateway');
+$node->_update_pid(0);
+done_testing();
