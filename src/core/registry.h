@@ -1,14 +1,16 @@
 /*
  * registry.h - namespaces, rooms and who is in them.
  *
- * room -> members and member -> rooms are kept together: joining and leaving
- * are O(1) in both, an empty room vanishes.  A Member is embedded in its
- * owner (a Socket).  Nothing may join or leave while registry_each() walks:
- * the callback only queues and marks; asserted.
+ * room -> members and member -> rooms are kept together and point into each
+ * other, so leaving is O(1) in both; finding a member's place in a room costs
+ * the smaller of its rooms and the room's members.  An empty room vanishes.
+ * A Member is embedded in its owner (a Socket).  Nothing may join or leave
+ * while registry_each() walks: the callback only queues and marks; asserted.
  */
 #ifndef ROOMS_CORE_REGISTRY_H
 #define ROOMS_CORE_REGISTRY_H
 
+#include "core/hash.h"
 #include "wire/envelope.h"
 
 typedef struct Registry Registry;
@@ -31,13 +33,15 @@ typedef struct Member
 	uint64_t	mark;			/* the last broadcast that has seen this member */
 } Member;
 
-extern Registry *registry_new(void);
+extern Registry *registry_new(HashKey key);
 extern void registry_free(Registry *r);		/* all members must have left */
 
 /* Namespaces are made by the configuration only; find gives NULL if unknown. */
 extern Namespace *registry_add_namespace(Registry *r, Slice name);
 extern Namespace *registry_find_namespace(Registry *r, Slice name);
 extern void registry_remove_namespace(Registry *r, Namespace *n);	/* must be empty */
+extern uint32_t registry_namespaces(const Registry *r);
+extern Namespace *registry_namespace(Registry *r, uint32_t i);	/* i < registry_namespaces() */
 extern Slice namespace_name(const Namespace *n);
 extern uint32_t namespace_size(const Namespace *n);
 extern uint32_t registry_rooms(const Registry *r);	/* rooms in all namespaces */
@@ -50,6 +54,8 @@ extern void registry_exit(Member *m);
 extern void registry_join(Member *m, Slice room);
 extern void registry_leave(Member *m, Slice room);
 extern bool registry_is_in(const Member *m, Slice room);
+extern Slice room_name(const Room *room);
+extern uint32_t room_size(const Room *room);
 
 /*
  * Calls `each` once for every member of any of `rooms` (all: of the whole
