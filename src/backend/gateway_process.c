@@ -1,0 +1,668 @@
+/*
+ * gateway_process.c - supervises the gateway: one child, one link, one state.
+ *
+ *   DOWN      no process; start() when next_start has come
+ *   STARTING  forked; HELLO, CONFIG, LISTEN sent; must be READY in 10 s
+ *   READY     takes messages; PING every 2 s, must give a sign of life in 10 s
+ *   ENDING    link closed, SIGTERM sent; SIGKILL after 2 s
+ *
+ * Any state falls back to DOWN when the child is reaped, and only then: there
+ * is never a second gateway.  A gateway that had lived for 10 s is replaced
+ * at once, a failure after another with a pause of 100 ms doubling to 5 s.
+ *
+ * Called by worker.c's loop.  A death is noticed by SIGCHLD (it sets the
+ * latch) or by the end of the link, whichever is first.  The worker is the
+ * one that reaps, by pid: a postmaster that is process 1 would take a stray
+ * status for a crash.  At the worker's exit gateway_exit() takes the gateway
+ * along; if the worker dies without that, the gateway's parent-death signal
+ * and the end of the link do.
+ *
+ * What the gateway sends is not trusted: lengths are checked, texts are cut
+ * and made printable, log lines are rationed.  The worst it can do is to be
+ * replaced.  Errors here are log lines; only lack of memory is an ERROR.
+ *
+ * Memory: the configuration last read is kept in TopMemoryContext for the
+ * next start; everything else is in the static struct.
+ */
+#include "postgres.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include "lib/stringinfo.h"
+#include "libpq/pqsignal.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "port.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "utils/memutils.h"
+
+#include "backend/gateway_link.h"
+#include "backend/gateway_process.h"
+#include "backend/gateway_spawn.h"
+#include "backend/guc.h"
+#include "backend/shared.h"
+#include "backend/worker.h"
+
+/* All in ms. */
+#define READY_TIMEOUT	10000
+#define PING_INTERVAL	2000
+#define PONG_TIMEOUT	10000
+#define TERM_TIMEOUT	2000	/* from SIGTERM to SIGKILL */
+#define EXIT_GRACE		400		/* at the worker's exit: from STOP to SIGTERM, and on to SIGKILL */
+#define STABLE_AFTER	10000	/* lived as long: the next start is a first one */
+#define BACKOFF_MIN		100
+#define BACKOFF_MAX		5000
+#define REPEAT_AFTER	60000	/* the same complaint again */
+
+#define QUEUE_LIMIT		(256 * 1024)	/* bytes; more unsent: no room */
+#define SEND_AT			(64 * 1024) /* bytes worth a send() before the bus is empty */
+#define LOG_TEXT		1000	/* bytes of a gateway's log text */
+#define LOG_LINES		20		/* a second */
+
+typedef enum GatewayState
+{
+	GATEWAY_DOWN,
+	GATEWAY_STARTING,
+	GATEWAY_READY,
+	GATEWAY_ENDING
+} GatewayState;
+
+/* What is said once a minute only. */
+typedef enum Complaint
+{
+	COMPLAINT_NONE,
+	COMPLAINT_SPAWN,
+	COMPLAINT_CONFIG,
+	COMPLAINT_VERSION
+} Complaint;
+
+static struct
+{
+	GatewayState state;
+	pid_t		pid;			/* 0 when DOWN */
+	GatewayLink link;
+	uint32		generation;		/* counts links */
+	bool		hello;			/* theirs has come, and its version is ours */
+	StringInfoData config;		/* last good CONFIG payload; empty: none yet */
+
+	int64		started;
+	int64		next_start;
+	int			failures;		/* starts in a row that did not last */
+	int64		kill_at;
+
+	int64		ping_at;
+	uint64		ping;
+	int64		silent_since;	/* a PING is unanswered since then; 0: none */
+	int64		served;			/* when gateway_service() last ran */
+
+	Complaint	complaint;
+	int64		complaint_at;
+	int64		log_second;
+	int			log_lines;
+} gw;
+
+static void start(int64 now);
+static bool read_config(void);
+static void read_link(int64 now);
+static bool handle_frame(const LinkFrame *frame, int64 now);
+static bool handle_hello(Slice payload, int64 now);
+static void handle_ready(void);
+static bool handle_log(Slice payload, int64 now);
+static bool handle_stats(Slice payload);
+static void heartbeat(int64 now);
+static void end(int64 now);
+static void reap(int64 now);
+static void gone(int64 now);
+static bool complain(Complaint what, int64 now);
+static char *printable(Slice text);
+static void on_sigchld(SIGNAL_ARGS);
+static void gateway_exit(int code, Datum arg);
+
+void
+gateway_init(void)
+{
+	MemoryContext context = MemoryContextSwitchTo(TopMemoryContext);
+
+	initStringInfo(&gw.config);
+	MemoryContextSwitchTo(context);
+	gw.link.sock = PGINVALID_SOCKET;
+	pqsignal(SIGCHLD, on_sigchld);
+	on_proc_exit(gateway_exit, 0);
+}
+
+void
+gateway_reload(void)
+{
+	gw.complaint = COMPLAINT_NONE;	/* somebody is at it: tell him what is wrong now */
+	gw.failures = 0;
+	if (gw.state == GATEWAY_DOWN)
+		gw.next_start = worker_clock();
+	if (read_config())
+	{
+		gateway_link_frame(&gw.link, LINK_CONFIG, slice(gw.config.data, gw.config.len));
+		gateway_flush();
+	}
+}
+
+void
+gateway_listen(void)
+{
+	gateway_link_listen(&gw.link);
+	gateway_flush();
+}
+
+void
+gateway_service(int64 now)
+{
+	if (gw.state != GATEWAY_DOWN)
+	{
+		read_link(now);
+		reap(now);
+	}
+
+	switch (gw.state)
+	{
+		case GATEWAY_DOWN:
+			if (now >= gw.next_start)
+				start(now);
+			break;
+		case GATEWAY_STARTING:
+			if (now >= gw.started + READY_TIMEOUT)
+			{
+				ereport(WARNING,
+						(errmsg("pg_rooms: gateway (PID %d) is not ready after %d s, ending it",
+								(int) gw.pid, READY_TIMEOUT / 1000)));
+				end(now);
+			}
+			break;
+		case GATEWAY_READY:
+			heartbeat(now);
+			break;
+		case GATEWAY_ENDING:
+			if (now >= gw.kill_at)
+			{
+				kill(gw.pid, SIGKILL);
+				gw.kill_at = PG_INT64_MAX;
+			}
+			break;
+	}
+	gateway_flush();
+	gw.served = now;
+}
+
+long
+gateway_timeout(int64 now)
+{
+	int64		at = 0;
+
+	switch (gw.state)
+	{
+		case GATEWAY_DOWN:
+			at = gw.next_start;
+			break;
+		case GATEWAY_STARTING:
+			at = gw.started + READY_TIMEOUT;
+			break;
+		case GATEWAY_READY:
+			at = gw.ping_at;
+			if (gw.silent_since != 0)
+				at = Min(at, gw.silent_since + PONG_TIMEOUT);
+			break;
+		case GATEWAY_ENDING:
+			at = Min(gw.kill_at, now + TERM_TIMEOUT);
+			break;
+	}
+	return (long) Max(at - now, 0);
+}
+
+bool
+gateway_ready(void)
+{
+	return gw.state == GATEWAY_READY;
+}
+
+bool
+gateway_has_room(void)
+{
+	return gw.state == GATEWAY_READY && gateway_link_queued(&gw.link) < QUEUE_LIMIT;
+}
+
+void
+gateway_send(const LinkMessage *m)
+{
+	Assert(gateway_has_room());
+	gateway_link_message(&gw.link, m);
+	if (gateway_link_queued(&gw.link) >= SEND_AT && !gw.link.blocked)
+		gateway_flush();
+}
+
+/* A link that cannot be written to may still have a last word to be read. */
+void
+gateway_flush(void)
+{
+	if (!gateway_link_flush(&gw.link))
+	{
+		int64		now = worker_clock();
+
+		read_link(now);
+		if (gw.link.sock != PGINVALID_SOCKET)
+			end(now);
+	}
+}
+
+pgsocket
+gateway_socket(uint32 *generation, bool *blocked)
+{
+	*generation = gw.generation;
+	*blocked = gw.link.blocked && gateway_link_queued(&gw.link) > 0;
+	return gw.link.sock;
+}
+
+/* ---- start ---- */
+
+static void
+start(int64 now)
+{
+	pgsocket	sock;
+	const char *what;
+	int			error;
+	uint8		hello[4 + sizeof(ROOMS_VERSION) - 1];
+
+	gw.started = now;
+	if (gw.config.len == 0 && !read_config())
+	{
+		gone(now);
+		return;
+	}
+
+	error = gateway_spawn(&gw.pid, &sock, &what);
+	if (error != 0)
+	{
+		gw.pid = 0;
+		errno = error;
+		if (complain(COMPLAINT_SPAWN, now))
+			ereport(WARNING,
+					(errcode_for_file_access(),
+					 errmsg("pg_rooms: could not start the gateway \"%s\": %s: %m", gateway_path(), what),
+					 errhint("pg_rooms_gateway must be installed beside the running postgres executable; "
+							 "\"make install\" of pg_rooms with this server's pg_config puts it there.")));
+		gone(now);
+		return;
+	}
+
+	gw.state = GATEWAY_STARTING;
+	gw.hello = false;
+	gw.silent_since = 0;
+	gw.generation++;
+	gateway_link_open(&gw.link, sock);
+	pg_atomic_write_u32(&rooms_shared->gateway_pid, (uint32) gw.pid);
+	pg_atomic_fetch_add_u64(&rooms_shared->worker_counters[COUNTER_GATEWAY_STARTS], 1);
+
+	write_string(hello, SLICE_LITERAL(ROOMS_VERSION));
+	gateway_link_frame(&gw.link, LINK_HELLO, slice(hello, sizeof(hello)));
+	gateway_link_frame(&gw.link, LINK_CONFIG, slice(gw.config.data, gw.config.len));
+	gateway_link_listen(&gw.link);
+}
+
+/*
+ * Reads the settings, and the files they name, into gw.config.  False: they
+ * are as before, or there was an error, which is logged, and the old ones stay.
+ */
+static bool
+read_config(void)
+{
+	MemoryContext context = CurrentMemoryContext;
+	StringInfoData fresh;
+	volatile bool failed = false;
+	bool		changed;
+
+	initStringInfo(&fresh);
+	PG_TRY();
+	{
+		guc_config_payload(&fresh);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		failed = true;
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		if (complain(COMPLAINT_CONFIG, worker_clock()))
+			ereport(WARNING,
+					(errcode(error->sqlerrcode),
+					 errmsg("pg_rooms: %s", error->message),
+					 error->detail ? errdetail_internal("%s", error->detail) : 0,
+					 errhint("%s%s%s", error->hint ? error->hint : "", error->hint ? " " : "",
+							 gw.config.len > 0 ? "The configuration in force is kept; correct it and reload."
+							 : "The gateway does not start until this is corrected.")));
+		FreeErrorData(error);
+	}
+	PG_END_TRY();
+
+	changed = !failed &&
+		(fresh.len != gw.config.len || memcmp(fresh.data, gw.config.data, fresh.len) != 0);
+	if (changed)
+	{
+		resetStringInfo(&gw.config);
+		appendBinaryStringInfo(&gw.config, fresh.data, fresh.len);
+	}
+	pfree(fresh.data);
+	return changed;
+}
+
+/* ---- what the gateway says ---- */
+
+/* Takes in all that has come, up to a bound that keeps a babbler from holding the worker. */
+static void
+read_link(int64 now)
+{
+	for (int i = 0; i < 1000 && gw.link.sock != PGINVALID_SOCKET; i++)
+	{
+		LinkFrame	frame;
+
+		switch (gateway_link_read(&gw.link, &frame))
+		{
+			case GATEWAY_READ_NONE:
+				return;
+			case GATEWAY_READ_CLOSED:
+				end(now);
+				return;
+			case GATEWAY_READ_FRAME:
+				gw.silent_since = 0;
+				if (handle_frame(&frame, now))
+					continue;
+				break;
+			case GATEWAY_READ_BAD:
+				break;
+		}
+		if (gw.link.sock == PGINVALID_SOCKET)
+			return;				/* the frame has ended it */
+		ereport(WARNING,
+				(errcode(ERRCODE_PROTOCOL_VIOLATION),
+				 errmsg("pg_rooms: gateway (PID %d) sent a malformed frame, ending it", (int) gw.pid)));
+		end(now);
+	}
+}
+
+/* False: not what a gateway may say now. */
+static bool
+handle_frame(const LinkFrame *frame, int64 now)
+{
+	if (frame->type == LINK_HELLO)
+		return handle_hello(frame->payload, now);
+	if (!gw.hello)
+		return false;
+
+	switch (frame->type)
+	{
+		case LINK_READY:
+			handle_ready();
+			return true;
+		case LINK_PONG:
+			return frame->payload.len == 8;
+		case LINK_LOG:
+			return handle_log(frame->payload, now);
+		case LINK_STATS:
+			return handle_stats(frame->payload);
+		default:
+			return false;
+	}
+}
+
+static bool
+handle_hello(Slice payload, int64 now)
+{
+	Reader		r = reader(payload);
+	Slice		version = read_string(&r);
+
+	if (r.bad || reader_left(&r) != 0 || gw.hello)
+		return false;
+	if (!slice_equal(version, SLICE_LITERAL(ROOMS_VERSION)))
+	{
+		Dl_info		library;
+
+		if (complain(COMPLAINT_VERSION, now))
+			ereport(WARNING,
+					(errmsg("pg_rooms: gateway \"%s\" is of version %s, but library \"%s\" is of version %s",
+							gateway_path(), printable(version),
+							dladdr(&gw, &library) && library.dli_fname ? library.dli_fname : "pg_rooms",
+							ROOMS_VERSION),
+					 errhint("Install both from the same build of pg_rooms, then restart PostgreSQL.")));
+		end(now);
+		return true;
+	}
+	gw.hello = true;
+	return true;
+}
+
+static void
+handle_ready(void)
+{
+	if (gw.state != GATEWAY_STARTING)
+		return;					/* the answer to a reload */
+	gw.state = GATEWAY_READY;
+	gw.ping_at = gw.started;
+	gw.complaint = COMPLAINT_NONE;
+	ereport(LOG, (errmsg("pg_rooms: gateway is ready (PID %d)", (int) gw.pid)));
+}
+
+static bool
+handle_log(Slice payload, int64 now)
+{
+	Reader		r = reader(payload);
+	uint8_t		level = read_u8(&r);
+	Slice		message = read_string(&r);
+	Slice		hint = read_string(&r);
+	int			elevel = level == LINK_LOG_DEBUG ? DEBUG1 : level == LINK_LOG_INFO ? LOG : WARNING;
+
+	if (r.bad || reader_left(&r) != 0 || level > LINK_LOG_FATAL)
+		return false;
+
+	if (now - gw.log_second >= 1000)
+	{
+		if (gw.log_lines > LOG_LINES)
+			ereport(LOG,
+					(errmsg("pg_rooms gateway: %d more log lines within a second were left out",
+							gw.log_lines - LOG_LINES)));
+		gw.log_second = now;
+		gw.log_lines = 0;
+	}
+	/* The last word says why it exits: always of interest. */
+	if (++gw.log_lines <= LOG_LINES || level == LINK_LOG_FATAL)
+		ereport(elevel,
+				(errmsg("pg_rooms gateway: %s", printable(message)),
+				 hint.len > 0 ? errhint("%s", printable(hint)) : 0));
+	return true;
+}
+
+static bool
+handle_stats(Slice payload)
+{
+	Reader		r = reader(payload);
+
+	if (payload.len != 8 * GATEWAY_COUNTER_COUNT)
+		return false;
+	for (int i = 0; i < GATEWAY_COUNTER_COUNT; i++)
+		pg_atomic_write_u64(&rooms_shared->gateway_counters[i], read_u64(&r));
+	return true;
+}
+
+/*
+ * A copy for the log: cut, control characters and invalid UTF-8 replaced.
+ * Not pg_any_to_server(): it raises on what it does not like, and this
+ * process, without a database, has no encoding to convert to.
+ */
+static char *
+printable(Slice text)
+{
+	size_t		len = Min(text.len, LOG_TEXT);
+	const char *from = (const char *) text.data;
+	char	   *copy = palloc(len + 1);
+	char	   *to = copy;
+
+	while (len > 0)
+	{
+		int			n = pg_encoding_verifymbchar(PG_UTF8, from, (int) len);
+
+		if (n <= 0 || (n == 1 && ((unsigned char) *from < ' ' || *from == 0x7f)))
+		{
+			*to++ = '?';
+			n = 1;
+		}
+		else
+		{
+			memcpy(to, from, n);
+			to += n;
+		}
+		from += n;
+		len -= n;
+	}
+	*to = '\0';
+	return copy;
+}
+
+/* ---- life and death ---- */
+
+/*
+ * Any frame, or room made in a full link, is a sign of life: under load the
+ * PONG itself may be far behind in a queue of messages that are being served.
+ */
+static void
+heartbeat(int64 now)
+{
+	if (gw.link.progress)
+		gw.silent_since = 0;
+	gw.link.progress = false;
+
+	/* If it is us who were stopped or starved, its silence says nothing. */
+	if (gw.silent_since != 0 && now - gw.served > PONG_TIMEOUT / 2)
+		gw.silent_since = now;
+
+	if (gw.silent_since != 0 && now - gw.silent_since >= PONG_TIMEOUT)
+	{
+		ereport(WARNING,
+				(errmsg("pg_rooms: gateway (PID %d) has not answered for %d s, ending it",
+						(int) gw.pid, PONG_TIMEOUT / 1000)));
+		end(now);
+		return;
+	}
+
+	if (now >= gw.ping_at)
+	{
+		uint8		number[8];
+
+		write_u64(number, ++gw.ping);
+		gateway_link_frame(&gw.link, LINK_PING, slice(number, sizeof(number)));
+		gw.ping_at = now + PING_INTERVAL;
+		if (gw.silent_since == 0)
+			gw.silent_since = now;
+	}
+}
+
+/* The one way from a living gateway towards DOWN; a no-op if it is under way. */
+static void
+end(int64 now)
+{
+	gateway_link_close(&gw.link);
+	if (gw.state == GATEWAY_DOWN || gw.state == GATEWAY_ENDING)
+		return;
+	gw.state = GATEWAY_ENDING;
+	gw.kill_at = now + TERM_TIMEOUT;
+	if (gw.pid != 0)
+		kill(gw.pid, SIGTERM);
+}
+
+static void
+reap(int64 now)
+{
+	pid_t		pid = gw.pid;
+	int			status;
+	pid_t		result = waitpid(pid, &status, WNOHANG);
+	char	   *how;
+
+	if (result == 0 || (result < 0 && errno == EINTR))
+		return;
+
+	gw.pid = 0;					/* never to be signalled again */
+	read_link(now);				/* what it wrote last */
+	how = result > 0 ? wait_result_to_str(status) : pstrdup("it is no longer our child");
+	ereport(LOG, (errmsg("pg_rooms: gateway (PID %d) has ended: %s", (int) pid, how)));
+	pfree(how);
+	gone(now);
+}
+
+/* There is no gateway (any more): plans the next start. */
+static void
+gone(int64 now)
+{
+	gateway_link_close(&gw.link);
+	gw.pid = 0;
+	gw.state = GATEWAY_DOWN;
+	pg_atomic_write_u32(&rooms_shared->gateway_pid, 0);
+	for (int i = 0; i < GATEWAY_COUNTER_COUNT; i++)
+		pg_atomic_write_u64(&rooms_shared->gateway_counters[i], 0);
+
+	if (now - gw.started >= STABLE_AFTER)
+		gw.failures = 0;
+	gw.next_start = now;
+	if (gw.failures > 0)
+		gw.next_start += Min(BACKOFF_MIN << Min(gw.failures - 1, 16), BACKOFF_MAX);
+	gw.failures++;
+}
+
+/* May it be logged, or has just that been said within the last minute? */
+static bool
+complain(Complaint what, int64 now)
+{
+	if (gw.complaint == what && now - gw.complaint_at < REPEAT_AFTER)
+		return false;
+	gw.complaint = what;
+	gw.complaint_at = now;
+	return true;
+}
+
+static void
+on_sigchld(SIGNAL_ARGS)
+{
+	int			save_errno = errno;
+
+	SetLatch(MyLatch);
+	errno = save_errno;
+}
+
+/* on_proc_exit: asks politely, then less so; within a second it is gone. */
+static void
+gateway_exit(int code, Datum arg)
+{
+	static const int signals[] = {SIGTERM, SIGKILL, 0};
+
+	if (gw.pid == 0)
+		return;
+	gateway_link_frame(&gw.link, LINK_STOP, (Slice) {0});
+	(void) !gateway_link_flush(&gw.link);
+	if (gw.link.sock != PGINVALID_SOCKET)
+		shutdown(gw.link.sock, SHUT_WR);
+
+	for (int i = 0; i < lengthof(signals); i++)
+	{
+		int64		until = worker_clock() + (signals[i] == 0 ? EXIT_GRACE / 2 : EXIT_GRACE);
+
+		do
+		{
+			pid_t		pid = waitpid(gw.pid, NULL, WNOHANG);
+
+			if (pid == gw.pid || (pid < 0 && errno != EINTR))
+				return;
+			pg_usleep(2000);
+		} while (worker_clock() < until);
+		if (signals[i] != 0)
+			kill(gw.pid, signals[i]);
+	}
+}

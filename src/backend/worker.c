@@ -1,0 +1,253 @@
+/*
+ * worker.c - the background worker: moves committed messages from the WAL bus
+ * to the gateway, and looks after gateway and listening sockets.
+ *
+ * One per cluster node, started by the postmaster (registered in pg_rooms.c)
+ * once the server is consistent, on a hot standby too.  It is in no database,
+ * so it stands in nobody's way, but it has an entry in the ProcArray: the
+ * bus needs that to see other transactions' ends (bus.h).
+ *
+ * Each turn of the loop: latch, interrupts, reload, listen.c, gateway_process.c,
+ * then messages from the bus as long as the gateway is READY and takes them,
+ * then sleep.  With no gateway the bus is not read: the WAL waits.
+ *
+ * Sleeping.  A commit sets our latch only while worker_sleeping is 1
+ * (shared_wake_worker()).  So: set it, full barrier, look once more whether
+ * something has come (bus_drained()), only then wait.  A committer does the
+ * same the other way round, so one of the two always notices.
+ *
+ * Ending.  Always with exit status 1: 0 would tell the postmaster never to
+ * start us again.  The postmaster starts us again after a second, also after
+ * an ERROR, which therefore needs no handling here: what we know is cheap to
+ * find again.  SIGTERM is die(), so that long work elsewhere ends at its next
+ * CHECK_FOR_INTERRUPTS(); this loop looks at the flag first, to leave without
+ * a FATAL in the log.  proc_exit() takes the gateway along.
+ *
+ * Memory: what a turn allocates lives in a context that is reset each turn.
+ */
+#include "postgres.h"
+
+#include <signal.h>
+
+#include "access/xlog.h"
+#include "libpq/pqsignal.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "storage/procsignal.h"
+#include "tcop/tcopprot.h"
+#include "utils/memutils.h"
+
+#include "backend/bus.h"
+#include "backend/compat.h"
+#include "backend/gateway_process.h"
+#include "backend/listen.h"
+#include "backend/shared.h"
+#include "backend/worker.h"
+
+/* Sleeps, in ms. */
+#define POLL_PRIMARY	200		/* in case of a wake-up that nobody sent, and to stay near the end of WAL */
+#define POLL_STANDBY	2		/* replay wakes nobody on 15 */
+#define POLL_STANDBY_IDLE 50	/* ... and no client is connected */
+#define POLL_GATED		1		/* a commit is about to become visible */
+
+#define TURN_MESSAGES	1000	/* then the other duties are looked at */
+
+/* What a turn found on the bus. */
+typedef enum Bus
+{
+	BUS_UNREAD,					/* the gateway takes nothing now */
+	BUS_BUSY,					/* there is more at once */
+	BUS_WAITING,				/* for the visibility of a commit */
+	BUS_EMPTY
+} Bus;
+
+static void publish(void);
+static void unpublish(int code, Datum arg);
+static void reload(void);
+static Bus	deliver(void);
+static void sleep_until_needed(Bus bus);
+static long bus_timeout(Bus bus);
+static void wait_events(WaitEventSet **set, int *link_position);
+
+void
+rooms_worker_main(Datum arg)
+{
+	MemoryContext turn;
+
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	pqsignal(SIGTERM, die);
+	pqsignal(SIGINT, SIG_IGN);	/* pg_cancel_backend(): there is nothing to cancel */
+	pqsignal(SIGUSR1, procsignal_sigusr1_handler);	/* sets the latch, too */
+	BackgroundWorkerUnblockSignals();
+	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
+
+	turn = AllocSetContextCreate(TopMemoryContext, "pg_rooms worker turn", ALLOCSET_DEFAULT_SIZES);
+	MemoryContextSwitchTo(turn);
+	gateway_init();
+	publish();
+	bus_start();
+
+	for (;;)
+	{
+		int64		now;
+		Bus			bus;
+
+		ResetLatch(MyLatch);
+		if (ProcDiePending)
+			proc_exit(1);
+		CHECK_FOR_INTERRUPTS();
+		if (ConfigReloadPending)
+		{
+			ConfigReloadPending = false;
+			reload();
+		}
+
+		now = worker_clock();
+		if (listen_service(now))
+			gateway_listen();
+		gateway_service(now);
+
+		bus = deliver();
+		gateway_flush();
+
+		sleep_until_needed(bus);
+		MemoryContextReset(turn);
+	}
+}
+
+static void
+publish(void)
+{
+	before_shmem_exit(unpublish, 0);
+	pg_atomic_write_u32(&rooms_shared->worker_sleeping, 0);
+	pg_atomic_write_u32(&rooms_shared->worker_pgprocno, (uint32) MyProcNumber);
+	pg_write_barrier();
+	pg_atomic_write_u32(&rooms_shared->worker_pid, (uint32) MyProcPid);
+}
+
+/* A committer that has just read the old values sets a latch in vain: harmless. */
+static void
+unpublish(int code, Datum arg)
+{
+	pg_atomic_write_u32(&rooms_shared->worker_pid, 0);
+	pg_atomic_write_u32(&rooms_shared->worker_sleeping, 0);
+	pg_atomic_write_u32(&rooms_shared->gateway_pid, 0);
+}
+
+static void
+reload(void)
+{
+	ProcessConfigFile(PGC_SIGHUP);
+	listen_reload();
+	gateway_reload();
+}
+
+static Bus
+deliver(void)
+{
+	for (int i = 0; i < TURN_MESSAGES; i++)
+	{
+		LinkMessage m;
+		bool		more = false;
+
+		if (!gateway_has_room())
+			return BUS_UNREAD;
+		switch (bus_next(&m, &more))
+		{
+			case BUS_MESSAGE:
+				gateway_send(&m);
+				break;
+			case BUS_GATED:
+				return BUS_WAITING;
+			case BUS_IDLE:
+				return more ? BUS_BUSY : BUS_EMPTY;
+		}
+	}
+	return BUS_BUSY;
+}
+
+static void
+sleep_until_needed(Bus bus)
+{
+	static WaitEventSet *set = NULL;
+	static int	link_position;
+	WaitEvent	event;
+	int64		now = worker_clock();
+	long		timeout = bus_timeout(bus);
+	long		other = gateway_timeout(now);
+
+	timeout = timeout < 0 ? other : Min(timeout, other);
+	other = listen_timeout(now);
+	timeout = other < 0 ? timeout : Min(timeout, other);
+
+	if (bus == BUS_EMPTY)
+	{
+		pg_atomic_write_u32(&rooms_shared->worker_sleeping, 1);
+		pg_memory_barrier();
+		if (!bus_drained())
+			timeout = 0;
+	}
+	wait_events(&set, &link_position);
+	(void) WaitEventSetWait(set, timeout, &event, 1, PG_WAIT_EXTENSION);
+	pg_atomic_write_u32(&rooms_shared->worker_sleeping, 0);
+}
+
+/* When the bus must be read again if nothing wakes us; -1: not until something does. */
+static long
+bus_timeout(Bus bus)
+{
+	switch (bus)
+	{
+		case BUS_BUSY:
+			return 0;
+		case BUS_WAITING:
+			return POLL_GATED;
+		case BUS_EMPTY:
+			if (!RecoveryInProgress())
+				return POLL_PRIMARY;
+			return pg_atomic_read_u64(&rooms_shared->gateway_counters[COUNTER_CONNECTIONS]) > 0 ?
+				POLL_STANDBY : POLL_STANDBY_IDLE;
+		case BUS_UNREAD:
+			break;
+	}
+	return -1;
+}
+
+/*
+ * The latch, the postmaster, and the gateway's link.  A set cannot drop a
+ * socket, so it is made anew with each link: closing the socket has taken it
+ * out of the kernel's set already.
+ */
+static void
+wait_events(WaitEventSet **set, int *link_position)
+{
+	static uint32 generation = 0;
+	static pgsocket sock = PGINVALID_SOCKET;
+	static bool writeable = false;
+	uint32		new_generation;
+	bool		blocked;
+	pgsocket	new_sock = gateway_socket(&new_generation, &blocked);
+
+	if (*set == NULL || new_generation != generation || new_sock != sock)
+	{
+		if (*set != NULL)
+			FreeWaitEventSet(*set);
+		*set = CreateWaitEventSet(TopMemoryContext, 3);
+		AddWaitEventToSet(*set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
+		AddWaitEventToSet(*set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
+		if (new_sock != PGINVALID_SOCKET)
+			*link_position = AddWaitEventToSet(*set, WL_SOCKET_READABLE, new_sock, NULL, NULL);
+		generation = new_generation;
+		sock = new_sock;
+		writeable = false;
+	}
+	if (sock != PGINVALID_SOCKET && blocked != writeable)
+	{
+		ModifyWaitEvent(*set, *link_position, WL_SOCKET_READABLE | (blocked ? WL_SOCKET_WRITEABLE : 0), NULL);
+		writeable = blocked;
+	}
+}
