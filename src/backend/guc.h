@@ -18,8 +18,7 @@ extern char *rooms_namespaces;
 extern char *rooms_document_root;
 extern char *rooms_allowed_origins;
 extern bool rooms_cors_credentials;
-extern char *rooms_jwt_secret;
-extern char *rooms_jwt_secret_file;
+extern char *rooms_jwt_secret_file; /* jwt_secret itself: guc_jwt_secret() */
 extern char *rooms_jwt_public_key_file;
 extern char *rooms_jwt_audience;
 extern char *rooms_jwt_issuer;
@@ -27,6 +26,7 @@ extern int	rooms_jwt_leeway;
 extern bool rooms_allow_anonymous;
 extern char *rooms_user_claim;
 extern char *rooms_tenant_claim;
+extern char *rooms_role_claim;
 extern int	rooms_ping_interval;
 extern int	rooms_ping_timeout;
 extern int	rooms_connect_timeout;
@@ -37,17 +37,25 @@ extern int	rooms_max_queued;	/* kB, as GUC_UNIT_KB */
 extern int	rooms_max_message_size; /* bytes, GUC_UNIT_BYTE */
 extern int	rooms_max_pending;	/* kB, GUC_UNIT_KB */
 
+/* Upper bound of max_pending in kB: WAL records near 1 GB can break recovery. */
+#define ROOMS_MAX_PENDING_LIMIT (256 * 1024)
+
 /* Defines them all, or only pg_rooms.emit when the library is not preloaded. */
 extern void guc_init(bool preloaded);
 
 /*
  * The secret for HS256: the contents of jwt_secret_file if set (trailing
  * newline removed), else jwt_secret; NULL if unset or empty.  palloc'ed.
- * ERROR when the file cannot be read.
+ * ERROR when the file cannot be read.  Its length is the user's to check.
  */
 extern char *guc_jwt_secret(void);
 
-/* Appends the LINK_CONFIG payload for the gateway; key files are read here. */
+/*
+ * Appends the LINK_CONFIG payload for the gateway: every setting it needs, by
+ * name without the prefix, in ms, bytes, on or off.  Key files are read here
+ * (ERROR if one cannot be) and their contents sent as jwt_secret and
+ * jwt_public_key, so the payload is a secret.
+ */
 extern void guc_config_payload(StringInfo out);
 
 #endif							/* ROOMS_BACKEND_GUC_H */

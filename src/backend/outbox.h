@@ -1,10 +1,9 @@
 /*
  * outbox.h - a transaction's messages until its commit.
  *
- * Messages are kept per sub-transaction in TopTransactionContext, spliced to
- * the parent in O(1) on release, dropped on rollback, and written to WAL as
- * one record at PRE_COMMIT or PRE_PREPARE.  Everything that can fail fails
- * before the commit, as an ERROR.
+ * Messages are kept in TopTransactionContext, dropped with the sub-transaction
+ * that emitted them, and written to WAL as one record at PRE_COMMIT or
+ * PRE_PREPARE.  Everything that can fail fails before the commit, as an ERROR.
  */
 #ifndef ROOMS_BACKEND_OUTBOX_H
 #define ROOMS_BACKEND_OUTBOX_H
@@ -15,14 +14,21 @@
 extern void outbox_init(void);
 
 /*
- * Raises the ERROR if this process cannot emit now: library not preloaded,
- * wrong database, recovery, parallel mode, the record already written.
+ * Raises the ERROR if the library is not preloaded or the session's database
+ * is not pg_rooms.database: for every function that is of no use then.
+ */
+extern void outbox_check_served(void);
+
+/*
+ * Raises the ERROR if this process cannot emit now: as above, or recovery,
+ * parallel mode, the record already written.
  */
 extern void outbox_check(void);
 
 /*
  * Room for one encoded envelope of `size` bytes, which the caller fills at
- * once.  Raises over pg_rooms.max_pending.  Calls outbox_check().
+ * once.  Raises over pg_rooms.max_pending; the limit on a single message
+ * (pg_rooms.max_message_size) is the caller's to check.  Calls outbox_check().
  */
 extern uint8 *outbox_reserve(Size size);
 

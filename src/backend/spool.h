@@ -48,17 +48,17 @@ typedef struct SpoolRecord
 	uint8	   *data;			/* the record of wire/envelope.h */
 } SpoolRecord;
 
-/* Writes r durably, or raises an ERROR and leaves nothing. */
+/* Writes r durably.  ERROR if that fails: the abort then calls spool_remove(). */
 extern void spool_write(const SpoolRecord *r);
 
 /*
  * Reads the file of xid; r->data is palloc'ed.  False if there is none, and
  * with a WARNING if it is damaged or of another cluster.  ERROR if it cannot
- * be read.
+ * be opened.
  */
 extern bool spool_read(FullTransactionId xid, SpoolRecord *r);
 
-/* Removes the file of xid if there is one.  Cannot fail; a WARNING tells of trouble. */
+/* Removes what there is of xid's file.  Cannot fail; a WARNING tells of trouble. */
 extern void spool_remove(FullTransactionId xid);
 
 /* Calls back for every file, in no order; the callback may remove it.  ERROR if the folder cannot be read. */

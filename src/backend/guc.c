@@ -1,0 +1,597 @@
+/*
+ * guc.c - the settings, pg_rooms.*.
+ *
+ * One table for each type; a row says everything about a setting, also whether
+ * the gateway hears of it.  guc_init() defines them when the library is
+ * loaded; the worker sends the gateway's share with guc_config_payload().
+ *
+ * All reload on SIGHUP, pg_rooms.database too: nothing in shared memory
+ * depends on it, and the worker is bound to no database.  Two can be set in a
+ * session: emit by anybody, max_pending by superusers (a bulk load may need
+ * more).  max_message_size cannot, because the gateway must know it as well.
+ *
+ * jwt_secret never shows.  A show hook would not do: pg_settings.reset_val and
+ * the log line about a changed parameter print the variable itself.  So the
+ * check hook moves the secret into the hook's "extra" and leaves asterisks in
+ * the variable.
+ *
+ * Memory is guc.c's own, except for what the public functions say.
+ */
+#include "postgres.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "backend/compat.h"
+#include "backend/guc.h"
+#include "wire/envelope.h"
+
+#define PREFIX "pg_rooms."
+#define MASK "********"
+#define KEY_FILE_MAX (64 * 1024)
+#define DAY_MS (24 * 60 * 60 * 1000)
+
+bool		rooms_emit = true;
+char	   *rooms_database;
+char	   *rooms_listen_addresses;
+int			rooms_port;
+char	   *rooms_path;
+char	   *rooms_namespaces;
+char	   *rooms_document_root;
+char	   *rooms_allowed_origins;
+bool		rooms_cors_credentials;
+char	   *rooms_jwt_secret_file;
+char	   *rooms_jwt_public_key_file;
+char	   *rooms_jwt_audience;
+char	   *rooms_jwt_issuer;
+int			rooms_jwt_leeway;
+bool		rooms_allow_anonymous;
+char	   *rooms_user_claim;
+char	   *rooms_tenant_claim;
+char	   *rooms_role_claim;
+int			rooms_ping_interval;
+int			rooms_ping_timeout;
+int			rooms_connect_timeout;
+int			rooms_upgrade_timeout;
+int			rooms_max_payload;
+int			rooms_max_connections;
+int			rooms_max_queued;
+int			rooms_max_message_size;
+int			rooms_max_pending;
+
+static char *masked_secret;		/* the variable of jwt_secret: "" or MASK */
+static const char *secret;		/* what it stands for; NULL if unset */
+
+typedef struct BoolSetting
+{
+	const char *name;
+	const char *short_text;
+	const char *long_text;
+	bool	   *variable;
+	bool		gateway;		/* sent in CONFIG */
+} BoolSetting;
+
+typedef struct IntSetting
+{
+	const char *name;
+	const char *short_text;
+	const char *long_text;
+	int		   *variable;
+	int			initial;
+	int			min;
+	int			max;
+	GucContext	context;
+	int			flags;
+	int			gateway;		/* factor to the base unit in CONFIG; 0: not sent */
+} IntSetting;
+
+typedef struct StringSetting
+{
+	const char *name;
+	const char *short_text;
+	const char *long_text;
+	char	  **variable;
+	const char *initial;
+	int			flags;
+	GucStringCheckHook check;
+	GucStringAssignHook assign;
+	bool		gateway;		/* sent in CONFIG */
+} StringSetting;
+
+static void append_pair(StringInfo out, const char *name, Slice value);
+static void append_u32(StringInfo out, uint32 value);
+static char *read_key_file(const char *setting, const char *path);
+static void refuse_key_file(const char *setting, const char *path, const char *why) pg_attribute_noreturn();
+static bool check_database(char **value, void **extra, GucSource source);
+static bool check_path(char **value, void **extra, GucSource source);
+static bool check_namespaces(char **value, void **extra, GucSource source);
+static bool check_document_root(char **value, void **extra, GucSource source);
+static bool check_origins(char **value, void **extra, GucSource source);
+static bool check_claims(char **value, void **extra, GucSource source);
+static bool check_text(char **value, void **extra, GucSource source);
+static bool check_secret(char **value, void **extra, GucSource source);
+static void assign_secret(const char *value, void *extra);
+
+static const BoolSetting bool_settings[] = {
+	{PREFIX "cors_credentials",
+		"Lets browsers send cookies and Authorization headers across origins.",
+		"Adds Access-Control-Allow-Credentials to answers for allowed origins.",
+	&rooms_cors_credentials, true},
+	{PREFIX "allow_anonymous",
+		"Accepts clients that present no token.",
+		"A bad token is refused all the same.",
+	&rooms_allow_anonymous, true},
+};
+
+static const IntSetting int_settings[] = {
+	{PREFIX "port",
+		"TCP port that clients connect to.",
+		NULL,
+	&rooms_port, 8080, 1, 65535, PGC_SIGHUP, 0, 0},
+	{PREFIX "jwt_leeway",
+		"Clock difference that is forgiven when a token's times are checked.",
+		NULL,
+	&rooms_jwt_leeway, 30 * 1000, 0, DAY_MS, PGC_SIGHUP, GUC_UNIT_MS, 1},
+	{PREFIX "ping_interval",
+		"Time between two pings to a client.",
+		"Engine.IO's pingInterval.",
+	&rooms_ping_interval, 25 * 1000, 10, DAY_MS, PGC_SIGHUP, GUC_UNIT_MS, 1},
+	{PREFIX "ping_timeout",
+		"Time a client has to answer a ping before its connection is closed.",
+		"Engine.IO's pingTimeout.",
+	&rooms_ping_timeout, 20 * 1000, 10, DAY_MS, PGC_SIGHUP, GUC_UNIT_MS, 1},
+	{PREFIX "connect_timeout",
+		"Time a new connection has to join a namespace before it is closed.",
+		"Socket.IO's connectTimeout.",
+	&rooms_connect_timeout, 45 * 1000, 10, DAY_MS, PGC_SIGHUP, GUC_UNIT_MS, 1},
+	{PREFIX "upgrade_timeout",
+		"Time an upgrade from polling to WebSocket may take.",
+		"Engine.IO's upgradeTimeout.",
+	&rooms_upgrade_timeout, 10 * 1000, 10, DAY_MS, PGC_SIGHUP, GUC_UNIT_MS, 1},
+	{PREFIX "max_payload",
+		"Largest WebSocket message or polling body taken from a client.",
+		"Engine.IO's maxPayload, which clients are told of.",
+	&rooms_max_payload, 1000000, 1000, 100 * 1024 * 1024, PGC_SIGHUP, GUC_UNIT_BYTE, 1},
+	{PREFIX "max_connections",
+		"Number of clients that may be connected at a time.",
+		NULL,
+	&rooms_max_connections, 10000, 1, 1000000, PGC_SIGHUP, 0, 1},
+	{PREFIX "max_queued",
+		"Bytes that may wait for a slow client.",
+		"A client over it for 10 seconds, or over four times it at once, is disconnected.",
+	&rooms_max_queued, 4096, 16, 512 * 1024, PGC_SIGHUP, GUC_UNIT_KB, 1024},
+	{PREFIX "max_message_size",
+		"Largest message that can be emitted.",
+		NULL,
+	&rooms_max_message_size, 1024 * 1024, 1024, 128 * 1024 * 1024, PGC_SIGHUP, GUC_UNIT_BYTE, 1},
+	{PREFIX "max_pending",
+		"Largest sum of the messages of one transaction.",
+		"They are kept in memory until it commits.",
+	&rooms_max_pending, 64 * 1024, 64, ROOMS_MAX_PENDING_LIMIT, PGC_SUSET, GUC_UNIT_KB, 0},
+};
+
+static const StringSetting string_settings[] = {
+	{PREFIX "database",
+		"Name of the database whose sessions may emit.",
+		NULL,
+	&rooms_database, "postgres", 0, check_database, NULL, false},
+	{PREFIX "listen_addresses",
+		"Host names or addresses to listen on for clients.",
+		"A list; * stands for all addresses.",
+	&rooms_listen_addresses, "localhost", GUC_LIST_INPUT, check_text, NULL, false},
+	{PREFIX "path",
+		"Path of the URL that Socket.IO clients use.",
+		"Begins and ends with a slash.",
+	&rooms_path, "/socket.io/", 0, check_path, NULL, true},
+	{PREFIX "namespaces",
+		"Namespaces that clients may connect to.",
+		"A list; each begins with a slash.",
+	&rooms_namespaces, "/", GUC_LIST_INPUT, check_namespaces, NULL, true},
+	{PREFIX "document_root",
+		"Directory whose files are served over HTTP.",
+		"Empty: no files are served.",
+	&rooms_document_root, "", 0, check_document_root, NULL, true},
+	{PREFIX "allowed_origins",
+		"Origins whose pages may connect.",
+		"A list such as https://example.com; * allows any; empty allows only the gateway's own host.",
+	&rooms_allowed_origins, "", GUC_LIST_INPUT, check_origins, NULL, true},
+	{PREFIX "jwt_secret",
+		"Secret that tokens are signed with by HS256, HS384 or HS512.",
+		"At least 32 bytes. jwt_secret_file, if set, takes precedence.",
+	&masked_secret, "", GUC_NOT_IN_SAMPLE, check_secret, assign_secret, false},
+	{PREFIX "jwt_secret_file",
+		"File with the secret that tokens are signed with.",
+		"A newline at its end does not count.",
+	&rooms_jwt_secret_file, "", 0, check_text, NULL, false},
+	{PREFIX "jwt_public_key_file",
+		"PEM file with the public key that tokens are verified with.",
+		"RSA for RS256 to PS512, EC for ES256 to ES512.",
+	&rooms_jwt_public_key_file, "", 0, check_text, NULL, false},
+	{PREFIX "jwt_audience",
+		"Audience that tokens must name in \"aud\".",
+		"Empty: not checked.",
+	&rooms_jwt_audience, "", 0, check_text, NULL, true},
+	{PREFIX "jwt_issuer",
+		"Issuer that tokens must name in \"iss\".",
+		"Empty: not checked.",
+	&rooms_jwt_issuer, "", 0, check_text, NULL, true},
+	{PREFIX "user_claim",
+		"Claims that may hold the user's id; the first present wins.",
+		NULL,
+	&rooms_user_claim, "userId,user_id,sub", GUC_LIST_INPUT, check_claims, NULL, true},
+	{PREFIX "tenant_claim",
+		"Claims that may hold the tenant's id; the first present wins.",
+		NULL,
+	&rooms_tenant_claim, "tenantId,tenant_id", GUC_LIST_INPUT, check_claims, NULL, true},
+	{PREFIX "role_claim",
+		"Claims that may hold the user's role; the first present wins.",
+		NULL,
+	&rooms_role_claim, "role", GUC_LIST_INPUT, check_claims, NULL, true},
+};
+
+void
+guc_init(bool preloaded)
+{
+	DefineCustomBoolVariable(PREFIX "emit",
+							 "Makes the emitting functions work.",
+							 "Off: they do nothing, for bulk loads, restores and emergencies.",
+							 &rooms_emit, true, PGC_USERSET, 0, NULL, NULL, NULL);
+	if (!preloaded)
+		return;
+
+	for (int i = 0; i < lengthof(bool_settings); i++)
+	{
+		const BoolSetting *s = &bool_settings[i];
+
+		DefineCustomBoolVariable(s->name, s->short_text, s->long_text, s->variable,
+								 false, PGC_SIGHUP, 0, NULL, NULL, NULL);
+	}
+	for (int i = 0; i < lengthof(int_settings); i++)
+	{
+		const IntSetting *s = &int_settings[i];
+
+		DefineCustomIntVariable(s->name, s->short_text, s->long_text, s->variable,
+								s->initial, s->min, s->max, s->context, s->flags, NULL, NULL, NULL);
+	}
+	for (int i = 0; i < lengthof(string_settings); i++)
+	{
+		const StringSetting *s = &string_settings[i];
+
+		DefineCustomStringVariable(s->name, s->short_text, s->long_text, s->variable,
+								   s->initial, PGC_SIGHUP, s->flags, s->check, s->assign, NULL);
+	}
+	MarkGUCPrefixReserved("pg_rooms");
+}
+
+char *
+guc_jwt_secret(void)
+{
+	char	   *text;
+	size_t		length;
+
+	if (rooms_jwt_secret_file[0] == '\0')
+		return secret ? pstrdup(secret) : NULL;
+
+	text = read_key_file("pg_rooms.jwt_secret_file", rooms_jwt_secret_file);
+	length = strlen(text);
+	if (length > 0 && text[length - 1] == '\n')
+		text[--length] = '\0';
+	if (length > 0 && text[length - 1] == '\r')
+		text[--length] = '\0';
+	return length > 0 ? text : NULL;
+}
+
+void
+guc_config_payload(StringInfo out)
+{
+	int			start = out->len;
+	uint32		count = 2;		/* the two keys */
+	char	   *key = guc_jwt_secret();
+
+	append_u32(out, 0);			/* the count, known at the end */
+	append_pair(out, PREFIX "jwt_secret", slice_cstring(key ? key : ""));
+	key = rooms_jwt_public_key_file[0] != '\0' ?
+		read_key_file("pg_rooms.jwt_public_key_file", rooms_jwt_public_key_file) : "";
+	append_pair(out, PREFIX "jwt_public_key", slice_cstring(key));
+
+	for (int i = 0; i < lengthof(bool_settings); i++)
+	{
+		if (!bool_settings[i].gateway)
+			continue;
+		append_pair(out, bool_settings[i].name, slice_cstring(*bool_settings[i].variable ? "on" : "off"));
+		count++;
+	}
+	for (int i = 0; i < lengthof(int_settings); i++)
+	{
+		char		text[24];
+
+		if (int_settings[i].gateway == 0)
+			continue;
+		snprintf(text, sizeof(text), INT64_FORMAT,
+				 (int64) *int_settings[i].variable * int_settings[i].gateway);
+		append_pair(out, int_settings[i].name, slice_cstring(text));
+		count++;
+	}
+	for (int i = 0; i < lengthof(string_settings); i++)
+	{
+		if (!string_settings[i].gateway)
+			continue;
+		append_pair(out, string_settings[i].name, slice_cstring(*string_settings[i].variable));
+		count++;
+	}
+	write_u32((uint8 *) out->data + start, count);
+}
+
+static void
+append_pair(StringInfo out, const char *name, Slice value)
+{
+	Slice		n = slice_cstring(name + strlen(PREFIX));
+
+	append_u32(out, (uint32) n.len);
+	appendBinaryStringInfo(out, (const char *) n.data, n.len);
+	append_u32(out, (uint32) value.len);
+	appendBinaryStringInfo(out, (const char *) value.data, value.len);
+}
+
+static void
+append_u32(StringInfo out, uint32 value)
+{
+	uint8		bytes[sizeof(uint32)];
+
+	write_u32(bytes, value);
+	appendBinaryStringInfo(out, (const char *) bytes, sizeof(bytes));
+}
+
+/* The contents of a small regular file, as a string. */
+static char *
+read_key_file(const char *setting, const char *path)
+{
+	char	   *text = palloc(KEY_FILE_MAX + 1);
+	ssize_t		length;
+	struct stat st;
+	int			fd;
+
+	/* Not to hang on a FIFO: open without blocking, then look. */
+	fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0)
+		ereport(ERROR,
+				(errcode_for_file_access(),
+				 errmsg("could not open file \"%s\": %m", path),
+				 errhint("Correct %s; the server's operating-system user must be able to read the file.", setting)));
+	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
+	{
+		close(fd);
+		refuse_key_file(setting, path, "It is not a regular file.");
+	}
+	/* One read gives all of a small regular file; one byte more than allowed tells of a large one. */
+	length = read(fd, text, KEY_FILE_MAX + 1);
+	close(fd);
+	if (length < 0)
+		refuse_key_file(setting, path, "It cannot be read.");
+	if (length > KEY_FILE_MAX)
+		refuse_key_file(setting, path, "It is larger than 64 kB.");
+	if (memchr(text, '\0', length) != NULL)
+		refuse_key_file(setting, path, "It is not a text file.");
+	text[length] = '\0';
+	return text;
+}
+
+static void
+refuse_key_file(const char *setting, const char *path, const char *why)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_CONFIG_FILE_ERROR),
+			 errmsg("file \"%s\" cannot hold a key", path),
+			 errdetail_internal("%s", why),
+			 errhint("Correct %s.", setting)));
+}
+
+static bool
+is_control(char c)
+{
+	return (unsigned char) c < 0x20 || c == 0x7f;
+}
+
+static bool
+has_control(const char *text)
+{
+	for (; *text != '\0'; text++)
+	{
+		if (is_control(*text))
+			return true;
+	}
+	return false;
+}
+
+/* Takes the next item off a comma-separated list, without the blanks around it; false at the end. */
+static bool
+next_item(const char **list, Slice *item)
+{
+	const char *at = *list;
+	const char *end;
+
+	if (at == NULL)
+		return false;
+	end = strchrnul(at, ',');
+	*list = *end == ',' ? end + 1 : NULL;
+	while (at < end && *at == ' ')
+		at++;
+	while (end > at && end[-1] == ' ')
+		end--;
+	*item = slice(at, end - at);
+	return true;
+}
+
+static bool
+is_blank(const char *text)
+{
+	return text[strspn(text, " ")] == '\0';
+}
+
+static bool
+check_text(char **value, void **extra, GucSource source)
+{
+	if (!has_control(*value))
+		return true;
+	GUC_check_errdetail("Control characters are not allowed.");
+	return false;
+}
+
+static bool
+check_database(char **value, void **extra, GucSource source)
+{
+	if (**value != '\0' && strlen(*value) < NAMEDATALEN)
+		return true;
+	GUC_check_errdetail("A database name has 1 to %d bytes.", NAMEDATALEN - 1);
+	return false;
+}
+
+static bool
+check_path(char **value, void **extra, GucSource source)
+{
+	size_t		length = strlen(*value);
+
+	if (length == 0 || length > 255 || (*value)[0] != '/' || (*value)[length - 1] != '/')
+	{
+		GUC_check_errdetail("The path must begin and end with \"/\" and have at most 255 bytes.");
+		return false;
+	}
+	for (size_t i = 0; i < length; i++)
+	{
+		unsigned char c = (*value)[i];
+
+		if (c <= ' ' || c >= 0x7f || strchr("?#%\\\"", c) != NULL)
+		{
+			GUC_check_errdetail("The path may contain visible ASCII characters other than ?, #, %%, \\ and \".");
+			return false;
+		}
+	}
+	return true;
+}
+
+static bool
+check_namespaces(char **value, void **extra, GucSource source)
+{
+	const char *list = *value;
+	Slice		item;
+
+	if (!check_text(value, extra, source))
+		return false;
+	while (next_item(&list, &item))
+	{
+		if (item.len == 0 || item.data[0] != '/' || item.len > ENVELOPE_MAX_NAME ||
+			memchr(item.data, '?', item.len) != NULL)
+		{
+			GUC_check_errdetail("\"%.*s\" is no namespace: it must begin with \"/\", contain no \"?\" and have at most %d bytes.",
+								(int) Min(item.len, ENVELOPE_MAX_NAME), item.data, ENVELOPE_MAX_NAME);
+			return false;
+		}
+	}
+	return true;
+}
+
+static bool
+check_document_root(char **value, void **extra, GucSource source)
+{
+	if (!check_text(value, extra, source))
+		return false;
+	if (**value == '\0' || is_absolute_path(*value))
+		return true;
+	GUC_check_errdetail("The directory must be given by its absolute path.");
+	return false;
+}
+
+/* scheme://host or scheme://host:port, as browsers send it (RFC 6454, section 6.2). */
+static bool
+is_origin(Slice item)
+{
+	const char *text = (const char *) item.data;
+	const char *host = memmem(text, item.len, "://", 3);
+	size_t		scheme;
+
+	if (host == NULL)
+		return false;
+	scheme = host - text;
+	host += 3;
+	if (strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789+-.") != scheme ||
+		scheme == 0 || host == text + item.len)
+		return false;
+	for (; host < text + item.len; host++)
+	{
+		if ((unsigned char) *host <= ' ' || (unsigned char) *host >= 0x7f ||
+			(*host >= 'A' && *host <= 'Z') || strchr("/?#@*\"\\", *host) != NULL)
+			return false;
+	}
+	return true;
+}
+
+static bool
+check_origins(char **value, void **extra, GucSource source)
+{
+	const char *list = *value;
+	Slice		item;
+
+	if (is_blank(*value) || strcmp(*value, "*") == 0)
+		return true;
+	if (!check_text(value, extra, source))
+		return false;
+	while (next_item(&list, &item))
+	{
+		if (!is_origin(item))
+		{
+			GUC_check_errdetail("\"%.*s\" is no origin.", (int) Min(item.len, 255), item.data);
+			GUC_check_errhint("Write * alone, or a list such as https://example.com, http://localhost:3000: "
+							  "lower case, without a path or a slash at the end.");
+			return false;
+		}
+	}
+	return true;
+}
+
+static bool
+check_claims(char **value, void **extra, GucSource source)
+{
+	const char *list = *value;
+	Slice		item;
+
+	if (!check_text(value, extra, source))
+		return false;
+	if (is_blank(*value))
+		return true;			/* no claim */
+	while (next_item(&list, &item))
+	{
+		if (item.len == 0)
+		{
+			GUC_check_errdetail("The list contains an empty name.");
+			return false;
+		}
+	}
+	return true;
+}
+
+/*
+ * Never fails on the value itself, for the message would show it.  The mask is
+ * what a parallel worker gets from its leader: there, no secret is set.
+ */
+static bool
+check_secret(char **value, void **extra, GucSource source)
+{
+	char	   *mask;
+
+	if (**value == '\0' || strcmp(*value, MASK) == 0)
+		return true;
+	mask = guc_strdup(LOG, MASK);
+	if (mask == NULL)
+		return false;
+	*extra = *value;
+	*value = mask;
+	return true;
+}
+
+static void
+assign_secret(const char *value, void *extra)
+{
+	secret = extra;
+}
