@@ -54,6 +54,10 @@ if [ "$variant" = asan ]; then
 	nm -D "$bin/pg_rooms_gateway" | grep -q __asan_init || { echo "the gateway is not instrumented"; failed=1; finish; }
 	test/tools/asan-postgres.sh "$bin" || { failed=1; finish; }
 fi
+for module in test/modules/*.c; do
+	gcc -O1 -g -fPIC -shared -w -I"$("$pg_config" --includedir-server)" "$module" \
+		-o "$work/stage$("$pg_config" --pkglibdir)/$(basename "$module" .c).so" || { failed=1; finish; }
+done
 cp -r test sql expected "$work/"
 own
 free_port() { perl -MIO::Socket::INET -e 'print IO::Socket::INET->new(Listen => 1, LocalAddr => "127.0.0.1")->sockport'; }
