@@ -12,9 +12,9 @@
  *
  * Everything is bounded: tokens by AUTH_MAX_TOKEN, payloads by
  * AUTH_MAX_PAYLOAD, nesting by jansson (2048, far below what the stack takes).
- * JSON is refused with duplicate members, invalid UTF-8, NUL characters or
- * integers beyond 64 bits, so no two readers of one token see different
- * things.  An Auth is not changed after auth_new().
+ * A token's JSON is refused with duplicate members, invalid UTF-8, NUL
+ * characters or integers beyond 64 bits, so no two readers of one token see
+ * different things.  An Auth is not changed after auth_new().
  *
  * Memory: a decoded token lives in one struct Token on the stack; the Identity
  * is allocated at the very end, when nothing can be refused any more.
@@ -28,6 +28,7 @@
 
 #include "core/alloc.h"
 #include "gateway/jwt_keys.h"
+#include "wire/json.h"
 
 #define AUTH_MAX_TOKEN		8192
 #define AUTH_MAX_PAYLOAD	65536	/* a CONNECT payload may hold more than the token */
@@ -53,7 +54,7 @@ struct Auth
 /* A token on its way through the checks. */
 typedef struct Token
 {
-	char		text[AUTH_MAX_TOKEN + 1];
+	char		text[AUTH_MAX_TOKEN + 2];	/* a NUL, or the quotes it had in JSON */
 	uint8_t		bytes[AUTH_MAX_TOKEN];	/* the decoded parts */
 	Slice		payload;		/* in bytes */
 	Slice		signature;		/* in bytes */
@@ -188,7 +189,7 @@ take_token(Slice s, Token *t)
 		return FOUND_NONE;
 	if (s.len > AUTH_MAX_TOKEN || memchr(s.data, '\0', s.len) != NULL)
 		return FOUND_BAD;
-	memcpy(t->text, s.data, s.len);
+	memmove(t->text, s.data, s.len);	/* may be there already */
 	t->text[s.len] = '\0';
 	return FOUND_TOKEN;
 }
@@ -207,26 +208,42 @@ bearer(Slice header)
 	return slice(s + at, header.len - at);
 }
 
+/*
+ * The member "token" of a CONNECT payload; absent, null and "" are no token.
+ * The walker spares the tree that jansson would build of the rest.
+ */
+static Found
+payload_token(Slice payload, Token *t)
+{
+	Slice		key;
+	Slice		value;
+	Slice		token = {NULL, 0};
+	JsonWalk	w;
+	long		len;
+
+	if (payload.len > AUTH_MAX_PAYLOAD || !json_valid(payload) || !json_enter(payload, &w) || !w.object)
+		return FOUND_BAD;
+	while (json_next(&w, &key, &value))
+	{
+		if (!slice_equal(key, SLICE_LITERAL("\"token\"")))
+			continue;
+		if (token.len > 0)
+			return FOUND_BAD;
+		token = value;
+	}
+	if (token.len == 0 || slice_equal(token, SLICE_LITERAL("null")))
+		return FOUND_NONE;
+	if (token.len > AUTH_MAX_TOKEN + 2)
+		return FOUND_BAD;
+	len = json_unquote(token, (uint8_t *) t->text);
+	return len < 0 ? FOUND_BAD : take_token(slice(t->text, (size_t) len), t);
+}
+
 static Found
 find_token(Slice payload, Slice authorization, Token *t)
 {
-	Found		found = FOUND_NONE;
+	Found		found = payload.len > 0 ? payload_token(payload, t) : FOUND_NONE;
 
-	if (payload.len > AUTH_MAX_PAYLOAD)
-		return FOUND_BAD;
-	if (payload.len > 0)
-	{
-		json_t	   *auth = parse_object(payload);
-		json_t	   *token = json_object_get(auth, "token");
-
-		if (auth == NULL)
-			found = FOUND_BAD;
-		else if (json_is_string(token))
-			found = take_token(slice(json_string_value(token), json_string_length(token)), t);
-		else if (token != NULL && !json_is_null(token))
-			found = FOUND_BAD;
-		json_decref(auth);
-	}
 	return found == FOUND_NONE ? take_token(bearer(authorization), t) : found;
 }
 
