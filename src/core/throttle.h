@@ -8,6 +8,7 @@
 #ifndef ROOMS_CORE_THROTTLE_H
 #define ROOMS_CORE_THROTTLE_H
 
+#include "core/hash.h"
 #include "core/timer.h"
 #include "wire/envelope.h"
 
@@ -16,7 +17,7 @@ typedef struct Throttle Throttle;
 /* `send` is given an envelope whose slices live until it returns. */
 typedef void (*ThrottleSend) (void *ctx, const Envelope *e);
 
-extern Throttle *throttle_new(TimerWheel *wheel, ThrottleSend send, void *ctx);
+extern Throttle *throttle_new(TimerWheel *wheel, HashKey key, ThrottleSend send, void *ctx);
 extern void throttle_free(Throttle *t);
 
 /*

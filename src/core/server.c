@@ -1,0 +1,391 @@
+/*
+ * server.c - life of the server, messages of the bus, flush.
+ *
+ * gateway/ calls in with a clock, bytes and requests; what is to be sent waits
+ * in the sessions' queues until server_flush() hands it to the transports.
+ * One turn of the event loop: messages and requests come in and mark sessions
+ * dirty, then one flush writes each of them once, however many frames it got.
+ *
+ * The path of a message: server_message() - [throttle] - emit() -
+ * registry_each() - deliver() - session_push().  Nothing on it allocates per
+ * recipient or looks into the message.
+ *
+ * Sessions end in two steps: session_close() takes them out of everything
+ * that finds them, the next flush frees them.  Malformed messages are refused
+ * with WIRE_BAD; nothing else here fails.
+ */
+#include "core/server.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "core/alloc.h"
+#include "core/session_state.h"
+
+static void emit(void *ctx, const Envelope *e);
+static void close_slow(Server *s);
+static void free_dead(Server *s);
+
+void
+list_add(List *list, void *item)
+{
+	if (list->count == list->space)
+	{
+		list->space = list->space > 0 ? list->space * 2 : 64;
+		list->items = xrealloc(list->items, list->space * sizeof(*list->items));
+	}
+	list->items[list->count++] = item;
+}
+
+void
+identity_clear(Identity *id)
+{
+	free(id->user_id);
+	free(id->tenant_id);
+	free(id->role);
+	free(id->claims);
+	*id = (Identity) {0};
+}
+
+static HashKey
+random_key(Server *s)
+{
+	HashKey		key;
+
+	s->hooks.random(s->hooks.ctx, (uint8_t *) &key, sizeof(key));
+	return key;
+}
+
+Server *
+server_new(const ServerOptions *options, const ServerHooks *hooks, uint64_t now)
+{
+	Server	   *s = xcalloc(1, sizeof(*s));
+
+	s->options = *options;
+	s->hooks = *hooks;
+	s->now = now;
+	s->key = random_key(s);
+	s->registry = registry_new(random_key(s));
+	timer_wheel_init(&s->wheel, now);
+	s->throttle = throttle_new(&s->wheel, random_key(s), emit, s);
+	s->ping = frame_packet(SLICE_LITERAL("2"));
+	return s;
+}
+
+/* Calls f for every session; f may close it, but no other one. */
+static void
+each_session(Server *s, void (*f) (Session *session))
+{
+	for (uint32_t i = 0; i < s->sessions.size; i++)
+	{
+		HashLink   *link = s->sessions.buckets[i];
+
+		while (link != NULL)
+		{
+			HashLink   *next = link->next;
+
+			f(((SessionState *) link)->session);
+			link = next;
+		}
+	}
+}
+
+static void
+forget(Session *session)
+{
+	hash_remove(&session->server->sessions, &session->state->link);
+	session_free(session);
+}
+
+void
+server_free(Server *s)
+{
+	for (uint32_t i = 0; i < s->dirty.count; i++)
+		((Session *) s->dirty.items[i])->dirty = false;
+	free_dead(s);
+	each_session(s, forget);
+	throttle_free(s->throttle);
+	registry_free(s->registry);
+	frame_unref(s->ping);
+	hash_free(&s->sessions);
+	free(s->dirty.items);
+	free(s->slow.items);
+	free(s->dead.items);
+	free(s->picked.items);
+	free(s);
+}
+
+void
+server_configure(Server *s, const ServerOptions *options)
+{
+	s->options = *options;
+}
+
+const ServerOptions *
+server_options(const Server *s)
+{
+	return &s->options;
+}
+
+uint64_t
+server_now(const Server *s)
+{
+	return s->now;
+}
+
+void
+server_tick(Server *s, uint64_t now)
+{
+	s->now = now;
+	timer_wheel_run(&s->wheel, now);
+}
+
+static void
+shut_down(Session *session)
+{
+	session_close(session, CLOSE_SHUTDOWN);
+}
+
+void
+server_shutdown(Server *s)
+{
+	each_session(s, shut_down);
+}
+
+static void
+add_queued(Session *session)
+{
+	session->server->counters[COUNTER_QUEUED_BYTES] += session->queue.bytes;
+}
+
+uint64_t *
+server_counters(Server *s)
+{
+	s->counters[COUNTER_ROOMS] = registry_rooms(s->registry);
+	s->counters[COUNTER_QUEUED_BYTES] = 0;
+	each_session(s, add_queued);
+	return s->counters;
+}
+
+/* ---- commands ---- */
+
+static void
+pick(void *ctx, Member *m)
+{
+	list_add(&((Server *) ctx)->picked, m);
+}
+
+/* The registry may not change while it is walked: pick first, then act. */
+static void
+pick_members(Server *s, Namespace *n, bool all, EnvelopeList rooms)
+{
+	s->picked.count = 0;
+	registry_each(n, all, rooms, (EnvelopeList) {0}, pick, s);
+}
+
+static bool
+is_named(const Slice *names, uint32_t count, Slice name)
+{
+	for (uint32_t i = 0; i < count; i++)
+	{
+		if (slice_equal(names[i], name))
+			return true;
+	}
+	return false;
+}
+
+void
+server_set_namespaces(Server *s, const Slice *names, uint32_t count)
+{
+	for (uint32_t i = registry_namespaces(s->registry); i > 0; i--)
+	{
+		Namespace  *n = registry_namespace(s->registry, i - 1);
+
+		if (is_named(names, count, namespace_name(n)))
+			continue;
+		pick_members(s, n, true, (EnvelopeList) {0});
+		for (uint32_t k = 0; k < s->picked.count; k++)
+			socket_kick(s->picked.items[k]);
+		registry_remove_namespace(s->registry, n);
+	}
+	for (uint32_t i = 0; i < count; i++)
+		registry_add_namespace(s->registry, names[i]);
+}
+
+static void
+command(Server *s, const Envelope *e)
+{
+	Namespace  *n = registry_find_namespace(s->registry, e->nsp);
+
+	if (n == NULL)
+		return;
+	pick_members(s, n, (e->flags & ENVELOPE_ALL) != 0, e->rooms);
+	for (uint32_t i = 0; i < s->picked.count; i++)
+	{
+		Socket	   *socket = s->picked.items[i];
+		Session    *session = socket->session;
+		EnvelopeList rooms = e->except;
+		Slice		room;
+
+		switch (e->kind)
+		{
+			case ENVELOPE_SOCKETS_JOIN:
+				while (envelope_next(&rooms, &room))
+					registry_join(&socket->member, room);
+				break;
+			case ENVELOPE_SOCKETS_LEAVE:
+				while (envelope_next(&rooms, &room))
+					registry_leave(&socket->member, room);
+				break;
+			case ENVELOPE_DISCONNECT_SOCKETS:
+				if ((e->flags & ENVELOPE_CLOSE) != 0)
+					session_drain(session);
+				else
+					socket_kick(socket);
+				break;
+			case ENVELOPE_EMIT:
+				assert(false);
+		}
+	}
+}
+
+/* ---- messages ---- */
+
+typedef struct Delivery
+{
+	Server	   *server;
+	const Envelope *envelope;
+	Frame	   *frame;			/* made for the first recipient */
+} Delivery;
+
+/* A volatile message is for those who can be written to at this moment. */
+static inline bool
+is_ready(const Session *s)
+{
+	if (s->transport == TRANSPORT_POLLING)
+		return s->poll != NULL;
+	return s->writable && !s->backlog;
+}
+
+static void
+deliver(void *ctx, Member *m)
+{
+	Delivery   *d = ctx;
+	Session    *s = ((Socket *) m)->session;
+
+	if ((d->envelope->flags & ENVELOPE_VOLATILE) != 0 && !is_ready(s))
+	{
+		d->server->counters[COUNTER_DROPPED_VOLATILE]++;
+		return;
+	}
+	if (d->frame == NULL)
+		d->frame = frame_message(d->envelope->packet, d->envelope->attachments);
+	session_push(s, s->base64 ? frame_base64(d->frame) : d->frame);
+	d->server->counters[COUNTER_DELIVERIES]++;
+}
+
+/* Also called by the throttle, now or when a key's interval is over. */
+static void
+emit(void *ctx, const Envelope *e)
+{
+	Server	   *s = ctx;
+	Namespace  *n = registry_find_namespace(s->registry, e->nsp);
+	Delivery	d = {.server = s, .envelope = e};
+
+	if (n == NULL)
+		return;
+	registry_each(n, (e->flags & ENVELOPE_ALL) != 0, e->rooms, e->except, deliver, &d);
+	if (d.frame != NULL)
+		frame_unref(d.frame);
+}
+
+WireResult
+server_message(Server *s, const LinkMessage *m, uint64_t now)
+{
+	Envelope	e;
+
+	s->now = now;
+	if (envelope_decode(m->envelope, &e) != WIRE_OK)
+		return WIRE_BAD;
+	s->counters[COUNTER_MESSAGES]++;
+	if (e.kind != ENVELOPE_EMIT)
+		command(s, &e);
+	else if (e.throttle_ms == 0)
+		emit(s, &e);
+	else if (throttle_offer(s->throttle, &e, m->envelope, now))
+		s->counters[COUNTER_THROTTLED]++;
+
+	/* Half a cap: what is queued in one turn never makes a session slow. */
+	s->unflushed += m->envelope.len;
+	if (s->unflushed > s->options.max_queued / 2)
+		server_flush(s);
+	return WIRE_OK;
+}
+
+/* ---- flush ---- */
+
+void
+session_mark_dirty(Session *s)
+{
+	if (s->dirty || s->closing != CLOSE_NONE)
+		return;
+	s->dirty = true;
+	list_add(&s->server->dirty, s);
+}
+
+static void
+flush_session(Server *server, Session *s)
+{
+	s->dirty = false;
+	if (s->closing != CLOSE_NONE)
+		return;
+	if (s->transport == TRANSPORT_WEBSOCKET ? s->queue.count > 0 || s->poll != NULL
+		: s->poll != NULL && (s->queue.count > 0 || s->state->upgrading))
+		server->hooks.flush(server->hooks.ctx, s);
+	if (s->closing == CLOSE_NONE)
+		session_flushed(s);
+}
+
+void
+server_flush(Server *s)
+{
+	uint32_t	count;
+
+	s->unflushed = 0;
+	close_slow(s);
+
+	/* A session that is marked again meanwhile waits for the next flush. */
+	count = s->dirty.count;
+	for (uint32_t i = 0; i < count; i++)
+		flush_session(s, s->dirty.items[i]);
+	s->dirty.count -= count;
+	if (s->dirty.count > 0)
+		memmove(s->dirty.items, s->dirty.items + count, s->dirty.count * sizeof(void *));
+	free_dead(s);
+}
+
+static void
+close_slow(Server *s)
+{
+	for (uint32_t i = 0; i < s->slow.count; i++)
+		session_close(s->slow.items[i], CLOSE_SLOW);
+	s->slow.count = 0;
+}
+
+/* One that was marked dirty during this flush is still on that list. */
+static void
+free_dead(Server *s)
+{
+	uint32_t	kept = 0;
+
+	for (uint32_t i = 0; i < s->dead.count; i++)
+	{
+		Session    *session = s->dead.items[i];
+
+		if (session->dirty)
+			s->dead.items[kept++] = session;
+		else
+			session_free(session);
+	}
+	s->dead.count = kept;
+}

@@ -1,0 +1,610 @@
+/*
+ * session.c - Engine.IO protocol 4: one session over polling or WebSocket.
+ *
+ * Called by gateway/'s transports with requests and messages, by the timer
+ * wheel, and by socket.c and server.c to send.  Whatever a client does wrong
+ * ends its session through session_close(), which is the only way out; the
+ * memory goes with the next server_flush().  protocol.md section 1.
+ *
+ * Each session has one timer and several deadlines (SessionState); the timer
+ * is set for the nearest, and one that was cleared meanwhile only makes it
+ * fire for nothing.
+ */
+#include "core/server.h"
+
+#include <assert.h>
+#include <stddef.h>
+#include <stdlib.h>
+
+#include "core/alloc.h"
+#include "core/session_state.h"
+
+static void session_timer(Timer *t, uint64_t now);
+static void receive_packet(Session *s, const EioPacket *p);
+static void receive_probe(Session *s, bool binary, Slice bytes);
+static void retire(Session *s);
+
+/* ---- opening ---- */
+
+static void
+push_open_packet(Session *s)
+{
+	char		text[EIO_OPEN_MAX];
+	EioHandshake h = {
+		.sid = s->sid,
+		.upgrades = s->transport == TRANSPORT_POLLING,
+		.ping_interval_ms = s->state->ping_interval,
+		.ping_timeout_ms = s->state->ping_timeout,
+		.max_payload = s->server->options.max_payload
+	};
+	Frame	   *f = frame_packet(slice(text, eio_open_packet(text, &h)));
+
+	session_push(s, f);
+	frame_unref(f);
+}
+
+static void
+copy_peer(SessionState *state, const SessionPeer *peer)
+{
+	uint8_t    *at = (uint8_t *) state->text;
+
+	state->peer = *peer;
+	state->peer.address.data = at;
+	at = write_bytes(at, peer->address);
+	state->peer.authorization.data = at;
+	write_bytes(at, peer->authorization);
+}
+
+static uint32_t
+sid_hash(const Server *server, Slice sid)
+{
+	return hash_bytes(server->key, 0, sid);
+}
+
+Session *
+session_open(Server *server, Transport t, const SessionPeer *peer, uint64_t now)
+{
+	const ServerOptions *o = &server->options;
+	Session    *s;
+	SessionState *state;
+
+	server->now = now;
+	if (server->sessions.count >= o->max_connections)
+	{
+		server->counters[COUNTER_REFUSED_MAX_CONNECTIONS]++;
+		return NULL;
+	}
+	s = xcalloc(1, sizeof(Session) + sizeof(SessionState) + peer->address.len + peer->authorization.len);
+	state = s->state = (SessionState *) (s + 1);
+	state->session = s;
+	copy_peer(state, peer);
+	s->server = server;
+	s->transport = t;
+	s->base64 = peer->base64;
+	s->writable = t == TRANSPORT_WEBSOCKET;
+	s->timer.fire = session_timer;
+	random_sid(server, s->sid);
+	hash_insert(&server->sessions, &state->link, sid_hash(server, slice_cstring(s->sid)));
+
+	state->ping_interval = o->ping_interval;
+	state->ping_timeout = o->ping_timeout;
+	state->heartbeat_at = now + o->ping_interval;
+	state->connect_by = now + o->connect_timeout;
+	session_arm(s);
+	push_open_packet(s);
+	server->counters[COUNTER_HANDSHAKES]++;
+	server->counters[COUNTER_CONNECTIONS]++;
+	return s;
+}
+
+Session *
+session_find(Server *server, Slice sid)
+{
+	uint32_t	hash;
+
+	if (sid.len != SID_LENGTH)
+		return NULL;
+	hash = sid_hash(server, sid);
+	for (HashLink *l = hash_chain(&server->sessions, hash); l != NULL; l = l->next)
+	{
+		Session    *s = ((SessionState *) l)->session;
+
+		if (l->hash == hash && memcmp(s->sid, sid.data, SID_LENGTH) == 0)
+			return s;
+	}
+	return NULL;
+}
+
+const SessionPeer *
+session_peer(const Session *s)
+{
+	return &s->state->peer;
+}
+
+/* ---- closing ---- */
+
+static const struct
+{
+	const char *words;			/* protocol.md 2.3 */
+	GatewayCounter counter;
+	bool		lingers;		/* ended by us: a polling client hears of it with its next GET */
+}			reasons[] = {
+	[CLOSE_TRANSPORT_CLOSE] = {"transport close", COUNTER_DISCONNECT_CLIENT, false},
+	[CLOSE_TRANSPORT_ERROR] = {"transport error", COUNTER_DISCONNECT_TRANSPORT, false},
+	[CLOSE_PING_TIMEOUT] = {"ping timeout", COUNTER_DISCONNECT_PING_TIMEOUT, false},
+	[CLOSE_PARSE_ERROR] = {"forced close", COUNTER_DISCONNECT_PARSE_ERROR, false},
+	[CLOSE_FORCED] = {"forced server close", COUNTER_DISCONNECT_FORCED, true},
+	[CLOSE_SLOW] = {"transport error", COUNTER_DISCONNECT_SLOW, true},
+	[CLOSE_BY_SERVER] = {"server namespace disconnect", COUNTER_DISCONNECT_SERVER, true},
+	[CLOSE_SHUTDOWN] = {"server shutting down", COUNTER_DISCONNECT_SERVER, true},
+};
+
+const char *
+session_reason(CloseReason reason)
+{
+	return reason == CLOSE_NONE ? "open" : reasons[reason].words;
+}
+
+void
+session_close(Session *s, CloseReason reason)
+{
+	Server	   *server = s->server;
+	bool		lingers;
+
+	if (s->closing != CLOSE_NONE)
+		return;
+	s->closing = reason;
+	server->counters[reasons[reason].counter]++;
+	server->counters[COUNTER_CONNECTIONS]--;
+	socket_leave_all(s);
+	if (reason == CLOSE_SLOW)
+		queue_clear(&s->queue);
+	lingers = reasons[reason].lingers && s->transport == TRANSPORT_POLLING && s->poll == NULL;
+	server->hooks.closed(server->hooks.ctx, s, reason);
+	s->ws = s->probe = s->poll = NULL;
+	if (lingers)
+	{
+		s->state->linger_until = server->now + LINGER_MS;
+		session_arm(s);
+	}
+	else
+		retire(s);
+}
+
+/* Nobody finds it any more; freed by the next flush. */
+static void
+retire(Session *s)
+{
+	timer_clear(&s->server->wheel, &s->timer);
+	hash_remove(&s->server->sessions, &s->state->link);
+	queue_clear(&s->queue);
+	list_add(&s->server->dead, s);
+}
+
+void
+session_free(Session *s)
+{
+	socket_leave_all(s);
+	timer_clear(&s->server->wheel, &s->timer);
+	queue_clear(&s->queue);
+	free(s);
+}
+
+/* The DISCONNECTs have to get through, or stock clients would reconnect. */
+void
+session_drain(Session *s)
+{
+	if (s->closing != CLOSE_NONE)
+		return;
+	while (s->sockets != NULL)
+		socket_kick(s->sockets);
+	if (s->transport == TRANSPORT_POLLING)
+	{
+		session_close(s, CLOSE_BY_SERVER);
+		return;
+	}
+	s->state->draining = true;
+	s->state->linger_until = s->server->now + LINGER_MS;
+	session_arm(s);
+	session_mark_dirty(s);
+}
+
+/* ---- time ---- */
+
+static inline uint64_t
+nearer(uint64_t a, uint64_t b)
+{
+	return b != 0 && b < a ? b : a;
+}
+
+void
+session_arm(Session *s)
+{
+	const SessionState *state = s->state;
+	uint64_t	at = UINT64_MAX;
+
+	at = nearer(at, state->linger_until);
+	if (s->closing == CLOSE_NONE)
+	{
+		at = nearer(at, state->heartbeat_at);
+		at = nearer(at, state->connect_by);
+		at = nearer(at, state->upgrade_by);
+		at = nearer(at, state->slow_by);
+	}
+	timer_set(&s->server->wheel, &s->timer, at);
+}
+
+static void
+heartbeat(Session *s, uint64_t now)
+{
+	s->state->awaiting_pong = true;
+	s->state->heartbeat_at = now + s->state->ping_timeout;
+	session_push(s, s->server->ping);
+}
+
+static void
+receive_pong(Session *s)
+{
+	if (!s->state->awaiting_pong)
+		return;
+	s->state->awaiting_pong = false;
+	s->state->heartbeat_at = s->server->now + s->state->ping_interval;
+	session_arm(s);
+}
+
+static void
+drop_probe(Session *s)
+{
+	s->state->upgrading = false;
+	s->state->upgrade_by = 0;
+	s->server->hooks.probe_close(s->server->hooks.ctx, s);
+	s->probe = NULL;
+}
+
+static inline bool
+is_due(uint64_t deadline, uint64_t now)
+{
+	return deadline != 0 && deadline <= now;
+}
+
+static void
+session_timer(Timer *t, uint64_t now)
+{
+	Session    *s = (Session *) ((char *) t - offsetof(Session, timer));
+	SessionState *state = s->state;
+
+	if (s->closing != CLOSE_NONE)
+		retire(s);
+	else if (is_due(state->linger_until, now))
+		session_close(s, CLOSE_BY_SERVER);
+	else if (is_due(state->connect_by, now))
+		session_close(s, CLOSE_FORCED);
+	else if (is_due(state->slow_by, now))
+		session_close(s, CLOSE_SLOW);
+	else if (is_due(state->heartbeat_at, now) && state->awaiting_pong)
+		session_close(s, CLOSE_PING_TIMEOUT);
+	else
+	{
+		if (is_due(state->heartbeat_at, now))
+			heartbeat(s, now);
+		if (is_due(state->upgrade_by, now))
+			drop_probe(s);
+		session_arm(s);
+	}
+}
+
+/* ---- sending ---- */
+
+/*
+ * One message is always taken, however large, when nothing else waits; so the
+ * caps are only looked at from the second on.
+ */
+void
+session_push(Session *s, Frame *f)
+{
+	Server	   *server = s->server;
+	size_t		cap = server->options.max_queued;
+
+	if (s->closing != CLOSE_NONE || s->slow)
+		return;
+	if (s->queue.count > 0 && s->queue.bytes + f->ws_len > cap)
+	{
+		if (s->queue.bytes + f->ws_len > HARD_CAP * cap)
+		{
+			/* Not closed here: the caller may be walking a room. */
+			s->slow = true;
+			list_add(&server->slow, s);
+			return;
+		}
+		if (s->state->slow_by == 0)
+		{
+			s->state->slow_by = server->now + SLOW_GRACE_MS;
+			session_arm(s);
+		}
+	}
+	queue_push(&s->queue, f);
+	session_mark_dirty(s);
+}
+
+static void
+judge_queue(Session *s)
+{
+	if (s->queue.count <= 1 || s->queue.bytes <= s->server->options.max_queued)
+		s->state->slow_by = 0;
+}
+
+void
+session_flushed(Session *s)
+{
+	s->backlog = s->queue.count > 0;
+	judge_queue(s);
+	if (s->state->draining && !s->backlog && s->writable)
+		session_close(s, CLOSE_BY_SERVER);
+}
+
+/* ---- receiving ---- */
+
+static void
+receive_packet(Session *s, const EioPacket *p)
+{
+	s->server->counters[COUNTER_PACKETS_IN]++;
+	switch (p->type)
+	{
+		case EIO_PONG:
+			receive_pong(s);
+			break;
+		case EIO_MESSAGE:
+			if (s->state->draining)
+				break;
+			if (p->binary)
+				socket_receive_binary(s, p->data);
+			else
+				socket_receive(s, p->data);
+			break;
+		case EIO_CLOSE:
+			s->state->hung_up = true;
+			session_close(s, CLOSE_TRANSPORT_CLOSE);
+			break;
+		case EIO_PING:
+			/* Pings are ours to send since protocol 4. */
+			session_close(s, CLOSE_FORCED);
+			break;
+		case EIO_OPEN:
+		case EIO_UPGRADE:
+		case EIO_NOOP:
+			break;
+	}
+}
+
+/* A client that sends no binary frames (forceBase64) sends them as in a polling body. */
+static void
+receive_base64(Session *s, Slice text)
+{
+	uint8_t    *copy = xmalloc(text.len);
+	EioBody		body = {.at = copy, .len = text.len};
+	EioPacket	p;
+
+	memcpy(copy, text.data, text.len);
+	if (eio_body_next(&body, &p) == WIRE_OK && body.done)
+		receive_packet(s, &p);
+	else
+		session_close(s, CLOSE_PARSE_ERROR);
+	free(copy);
+}
+
+void
+session_receive_ws(Session *s, void *ws, bool binary, Slice bytes, uint64_t now)
+{
+	EioPacket	p = {.type = EIO_MESSAGE, .binary = true, .data = bytes};
+
+	s->server->now = now;
+	if (s->closing != CLOSE_NONE || ws == NULL)
+		return;
+	if (ws == s->probe)
+		receive_probe(s, binary, bytes);
+	else if (ws != s->ws)
+		return;
+	else if (!binary && bytes.len > 0 && bytes.data[0] == 'b')
+		receive_base64(s, bytes);
+	else if (binary || eio_decode(bytes, &p) == WIRE_OK)
+		receive_packet(s, &p);
+	else
+		session_close(s, CLOSE_PARSE_ERROR);
+}
+
+void
+session_ws_gone(Session *s, void *ws)
+{
+	if (s->closing != CLOSE_NONE || ws == NULL)
+		return;
+	if (ws == s->probe)
+	{
+		s->probe = NULL;
+		s->state->upgrading = false;
+		s->state->upgrade_by = 0;
+	}
+	else if (ws == s->ws)
+	{
+		s->ws = NULL;
+		session_close(s, CLOSE_TRANSPORT_CLOSE);
+	}
+}
+
+/* ---- upgrade ---- */
+
+bool
+session_upgrade_begin(Session *s, void *ws, uint64_t now)
+{
+	s->server->now = now;
+	if (s->closing != CLOSE_NONE || s->transport != TRANSPORT_POLLING || s->probe != NULL)
+		return false;
+	s->probe = ws;
+	s->state->upgrade_by = now + s->server->options.upgrade_timeout;
+	session_arm(s);
+	return true;
+}
+
+/* From here on everything queued goes over the WebSocket, in order. */
+static void
+upgrade(Session *s)
+{
+	s->transport = TRANSPORT_WEBSOCKET;
+	s->ws = s->probe;
+	s->probe = NULL;
+	s->writable = true;
+	s->backlog = false;
+	s->state->upgrading = false;
+	s->state->upgrade_by = 0;
+	session_mark_dirty(s);
+}
+
+static void
+receive_probe(Session *s, bool binary, Slice bytes)
+{
+	EioPacket	p;
+
+	s->server->counters[COUNTER_PACKETS_IN]++;
+	if (binary || eio_decode(bytes, &p) != WIRE_OK)
+		drop_probe(s);
+	else if (p.type == EIO_PING && slice_equal(p.data, SLICE_LITERAL("probe")))
+	{
+		s->state->upgrading = true;
+		s->server->hooks.probe_send(s->server->hooks.ctx, s, SLICE_LITERAL("3probe"));
+		/* The client waits for its GET before it sends "5". */
+		session_mark_dirty(s);
+	}
+	else if (p.type == EIO_UPGRADE)
+		upgrade(s);
+	else
+		drop_probe(s);
+}
+
+/* ---- polling ---- */
+
+PollResult
+session_poll(Session *s, void *request, uint64_t now)
+{
+	s->server->now = now;
+	if (s->closing != CLOSE_NONE)
+		return s->state->linger_until != 0 ? POLL_READY : POLL_REFUSED;
+	if (s->transport != TRANSPORT_POLLING)
+		return POLL_REFUSED;
+	if (s->poll != NULL)
+	{
+		session_close(s, CLOSE_TRANSPORT_ERROR);
+		return POLL_REFUSED;
+	}
+	if (s->queue.count > 0 || s->state->upgrading)
+		return POLL_READY;
+	s->poll = request;
+	return POLL_PARKED;
+}
+
+/* The frames that fit into one payload. */
+static uint32_t
+payload_frames(Session *s, size_t *size)
+{
+	uint32_t	n = 0;
+
+	*size = 0;
+	while (n < s->queue.count)
+	{
+		size_t		len = frame_poll(queue_at(&s->queue, n)).len + (n > 0);
+
+		if (n > 0 && *size + len > s->server->options.max_payload && s->closing == CLOSE_NONE)
+			break;
+		*size += len;
+		n++;
+	}
+	return n;
+}
+
+uint8_t *
+session_poll_take(Session *s, size_t *len)
+{
+	SessionState *state = s->state;
+	size_t		size = 0;
+	uint32_t	n = 0;
+	char		last = 0;		/* a packet without data behind the frames */
+	uint8_t    *payload;
+	uint8_t    *at;
+
+	s->poll = NULL;
+	if (s->transport == TRANSPORT_POLLING && !state->hung_up)
+		n = payload_frames(s, &size);
+	if (s->closing != CLOSE_NONE && s->transport == TRANSPORT_POLLING && !state->hung_up)
+		last = '1';
+	else if (n == 0)
+		last = '6';
+
+	at = payload = xmalloc(size + 2);
+	for (uint32_t i = 0; i < n; i++)
+	{
+		if (i > 0)
+			at = write_u8(at, EIO_SEPARATOR);
+		at = write_bytes(at, frame_poll(queue_at(&s->queue, i)));
+	}
+	if (last != 0)
+	{
+		if (n > 0)
+			at = write_u8(at, EIO_SEPARATOR);
+		at = write_u8(at, (uint8_t) last);
+	}
+	queue_drop(&s->queue, n);
+	judge_queue(s);
+	if (state->linger_until != 0 && s->closing != CLOSE_NONE)
+		retire(s);
+	*len = (size_t) (at - payload);
+	s->server->counters[COUNTER_BYTES_OUT] += *len;
+	return payload;
+}
+
+void
+session_poll_aborted(Session *s)
+{
+	s->poll = NULL;
+	if (s->transport == TRANSPORT_POLLING)
+		session_close(s, CLOSE_TRANSPORT_ERROR);
+}
+
+bool
+session_post_begin(Session *s)
+{
+	if (s->closing != CLOSE_NONE || s->transport != TRANSPORT_POLLING)
+		return false;
+	if (s->state->posting)
+	{
+		session_close(s, CLOSE_TRANSPORT_ERROR);
+		return false;
+	}
+	s->state->posting = true;
+	return true;
+}
+
+bool
+session_post(Session *s, uint8_t *body, size_t len, uint64_t now)
+{
+	EioBody		rest = {.at = body, .len = len};
+	EioPacket	p;
+
+	s->server->now = now;
+	s->state->posting = false;
+	if (s->closing != CLOSE_NONE)
+		return false;
+	do
+	{
+		if (eio_body_next(&rest, &p) == WIRE_OK)
+			receive_packet(s, &p);
+		else
+			session_close(s, CLOSE_PARSE_ERROR);
+	} while (s->closing == CLOSE_NONE && !rest.done);
+	return s->closing == CLOSE_NONE || s->state->hung_up;
+}
+
+void
+session_post_failed(Session *s, bool aborted)
+{
+	s->state->posting = false;
+	if (aborted)
+		session_close(s, CLOSE_TRANSPORT_ERROR);
+}

@@ -1,0 +1,123 @@
+/*
+ * session_state.h - what server.c, session.c and socket.c share and nobody
+ * else sees.
+ */
+#ifndef ROOMS_CORE_SESSION_STATE_H
+#define ROOMS_CORE_SESSION_STATE_H
+
+#include "core/server.h"
+
+#define SLOW_GRACE_MS	10000	/* over max_queued for so long: closed */
+#define HARD_CAP		4		/* ... times max_queued: closed at once */
+#define LINGER_MS		30000	/* a closed polling session waits for its next GET */
+
+/* A list of pointers that keeps its memory. */
+typedef struct List
+{
+	void	  **items;
+	uint32_t	count;
+	uint32_t	space;
+} List;
+
+extern void list_add(List *list, void *item);
+
+struct Server
+{
+	ServerOptions options;
+	ServerHooks hooks;
+	uint64_t	now;
+	HashKey		key;
+	HashTable	sessions;		/* SessionState, by sid; lingering ones too */
+	Registry   *registry;
+	Throttle   *throttle;
+	Frame	   *ping;
+	List		dirty;			/* Sessions to flush */
+	List		slow;			/* Sessions over max_queued, to be closed */
+	List		dead;			/* Sessions to be freed */
+	List		picked;			/* Members that a command of the bus is for */
+	size_t		unflushed;		/* bytes of messages since the last flush */
+	uint64_t	counters[GATEWAY_COUNTER_COUNT];
+	TimerWheel	wheel;
+};
+
+/*
+ * A BINARY_EVENT or BINARY_ACK whose attachments are still to come.  `bytes`
+ * holds the packet's text and behind it the attachments; ends[i] is where the
+ * i-th of them ends.
+ */
+typedef struct Collected
+{
+	Socket	   *socket;			/* NULL: it has left meanwhile */
+	uint32_t	expected;
+	uint32_t	count;
+	size_t		text_len;
+	size_t		len;
+	size_t		space;
+	size_t		ends[SIO_MAX_ATTACHMENTS];
+	uint8_t    *bytes;
+} Collected;
+
+/* The colder part of a Session, in the same piece of memory. */
+typedef struct SessionState
+{
+	HashLink	link;			/* first: in server->sessions */
+	Session    *session;
+
+	/* Deadlines; 0: none.  The session's timer is set for the nearest. */
+	uint64_t	heartbeat_at;	/* ping due, or pong overdue */
+	uint64_t	connect_by;
+	uint64_t	upgrade_by;
+	uint64_t	slow_by;
+	uint64_t	linger_until;	/* closed, but the close packet is not delivered */
+
+	/* As the handshake promised them, whatever a reload has changed since. */
+	uint32_t	ping_interval;
+	uint32_t	ping_timeout;
+
+	bool		awaiting_pong;
+	bool		upgrading;		/* the probe was answered: GETs return at once */
+	bool		posting;
+	bool		draining;		/* closes with CLOSE_BY_SERVER once all is written */
+	bool		hung_up;		/* the client sent a close packet */
+	bool		kicked;			/* a socket was disconnected by the server */
+	Collected  *collected;
+	SessionPeer peer;			/* slices point to `text` */
+	char		text[];
+} SessionState;
+
+/* ---- session.c ---- */
+
+/* Queues a frame, unless that would go over the caps: then s is marked slow. */
+extern void session_push(Session *s, Frame *f);
+
+/* Sets s->timer for the nearest deadline. */
+extern void session_arm(Session *s);
+
+/* After hooks.flush: judges what is left. */
+extern void session_flushed(Session *s);
+
+/* Closes s when what is queued has been written. */
+extern void session_drain(Session *s);
+
+/* Frees a session; only server.c calls it. */
+extern void session_free(Session *s);
+
+/* ---- socket.c ---- */
+
+/* One Socket.IO packet, or one attachment, from the client. */
+extern void socket_receive(Session *s, Slice text);
+extern void socket_receive_binary(Session *s, Slice bytes);
+
+/* Takes the socket out of its rooms and its session, and frees it. */
+extern void socket_leave(Socket *socket);
+
+/* The same, and tells the client (DISCONNECT). */
+extern void socket_kick(Socket *socket);
+
+/* All sockets and what was collected for them go; nothing is sent. */
+extern void socket_leave_all(Session *s);
+
+/* 20 base64url characters of 15 random bytes, terminated. */
+extern void random_sid(Server *server, char sid[SID_LENGTH + 1]);
+
+#endif							/* ROOMS_CORE_SESSION_STATE_H */

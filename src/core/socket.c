@@ -1,0 +1,320 @@
+/*
+ * socket.c - Socket.IO protocol 5: the stays of a session in namespaces.
+ *
+ * Called by session.c with the content of Engine.IO messages.  A Socket lives
+ * from an accepted CONNECT to a DISCONNECT of either side or to the end of
+ * its session; it belongs to the session's list and is in its namespace's
+ * registry.  Any violation ends the whole session.  protocol.md section 2.
+ */
+#include "core/server.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "core/alloc.h"
+#include "core/session_state.h"
+
+/* All attachments of one event together: so many times max_payload. */
+#define COLLECTED_MAX 4
+
+/* "user:" or "tenant:" and an id; longer names could not be emitted to. */
+#define ID_ROOM_MAX ENVELOPE_MAX_NAME
+
+static void collect(Session *s, Socket *socket, const SioPacket *p, Slice text);
+
+void
+random_sid(Server *server, char sid[SID_LENGTH + 1])
+{
+	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+	uint8_t		bytes[SID_LENGTH / 4 * 3];
+
+	server->hooks.random(server->hooks.ctx, bytes, sizeof(bytes));
+	for (size_t i = 0; i < sizeof(bytes); i += 3)
+	{
+		uint32_t	bits = (uint32_t) bytes[i] << 16 | (uint32_t) bytes[i + 1] << 8 | bytes[i + 2];
+
+		for (int shift = 18; shift >= 0; shift -= 6)
+			*sid++ = digits[bits >> shift & 63];
+	}
+	*sid = '\0';
+}
+
+/* ---- what the server says ---- */
+
+static void
+send_packet(Session *s, SioType type, Slice nsp, Slice json)
+{
+	size_t		len = sio_encode(NULL, type, nsp, json);
+	uint8_t    *text = xmalloc(len);
+	Frame	   *f;
+
+	sio_encode(text, type, nsp, json);
+	f = frame_message(slice(text, len), (EnvelopeList) {0});
+	session_push(s, f);
+	frame_unref(f);
+	free(text);
+}
+
+static void
+send_connect_error(Session *s, Slice nsp, const ConnectError *err)
+{
+	char		json[256];
+	int			len;
+
+	if (err->code != NULL)
+		len = snprintf(json, sizeof(json), "{\"message\":\"%s\",\"data\":{\"code\":\"%s\"}}", err->message, err->code);
+	else
+		len = snprintf(json, sizeof(json), "{\"message\":\"%s\"}", err->message);
+	assert(len > 0 && (size_t) len < sizeof(json));
+	send_packet(s, SIO_CONNECT_ERROR, nsp, slice(json, (size_t) len));
+}
+
+static void
+send_connected(Session *s, Slice nsp, const char *sid)
+{
+	char		json[SID_LENGTH + 16];
+	int			len = snprintf(json, sizeof(json), "{\"sid\":\"%s\"}", sid);
+
+	send_packet(s, SIO_CONNECT, nsp, slice(json, (size_t) len));
+}
+
+/* ---- coming and going ---- */
+
+static Socket *
+find_socket(const Session *s, Slice nsp)
+{
+	for (Socket *socket = s->sockets; socket != NULL; socket = socket->next)
+	{
+		if (slice_equal(namespace_name(socket->member.nsp), nsp))
+			return socket;
+	}
+	return NULL;
+}
+
+static void
+join_id(Socket *socket, const char *prefix, const char *id)
+{
+	char		room[ID_ROOM_MAX + 1];
+	int			len;
+
+	if (id == NULL)
+		return;
+	len = snprintf(room, sizeof(room), "%s%s", prefix, id);
+	if ((size_t) len < sizeof(room))
+		registry_join(&socket->member, slice(room, (size_t) len));
+}
+
+static void
+enter(Session *s, Namespace *n, const Identity *identity)
+{
+	Socket	   *socket = xcalloc(1, sizeof(*socket));
+
+	socket->session = s;
+	socket->identity = *identity;
+	random_sid(s->server, socket->sid);
+	socket->next = s->sockets;
+	s->sockets = socket;
+	s->state->connect_by = 0;
+	s->server->counters[COUNTER_CONNECTS]++;
+	s->server->counters[COUNTER_SOCKETS]++;
+
+	send_connected(s, namespace_name(n), socket->sid);
+	registry_enter(n, &socket->member);
+	registry_join(&socket->member, slice_cstring(socket->sid));
+	join_id(socket, "user:", identity->user_id);
+	join_id(socket, "tenant:", identity->tenant_id);
+}
+
+static void
+connect_socket(Session *s, const SioPacket *p)
+{
+	static const ConnectError unknown = {.message = "Invalid namespace"};
+	Server	   *server = s->server;
+	Namespace  *n = registry_find_namespace(server->registry, p->nsp);
+	Identity	identity = {0};
+	ConnectError err = {0};
+
+	if (n == NULL)
+	{
+		server->counters[COUNTER_REFUSED_NAMESPACE]++;
+		send_connect_error(s, p->nsp, &unknown);
+	}
+	else if (find_socket(s, p->nsp) != NULL)
+		session_close(s, CLOSE_FORCED);
+	else if (!server->hooks.authorize(server->hooks.ctx, s, p->json, &identity, &err))
+	{
+		server->counters[COUNTER_REFUSED_AUTH]++;
+		send_connect_error(s, p->nsp, &err);
+		identity_clear(&identity);
+	}
+	else
+		enter(s, n, &identity);
+}
+
+void
+socket_leave(Socket *socket)
+{
+	Session    *s = socket->session;
+	Socket	  **at = &s->sockets;
+
+	while (*at != socket)
+		at = &(*at)->next;
+	*at = socket->next;
+	if (s->state->collected != NULL && s->state->collected->socket == socket)
+		s->state->collected->socket = NULL;
+	registry_exit(&socket->member);
+	identity_clear(&socket->identity);
+	free(socket);
+	s->server->counters[COUNTER_SOCKETS]--;
+}
+
+/* A session without sockets has connect_timeout to get one again. */
+static void
+left(Session *s)
+{
+	if (s->sockets != NULL)
+		return;
+	s->state->connect_by = s->server->now + s->server->options.connect_timeout;
+	session_arm(s);
+}
+
+void
+socket_kick(Socket *socket)
+{
+	Session    *s = socket->session;
+
+	send_packet(s, SIO_DISCONNECT, namespace_name(socket->member.nsp), (Slice) {0});
+	socket_leave(socket);
+	s->state->kicked = true;
+	left(s);
+}
+
+static void
+drop_collected(Session *s)
+{
+	if (s->state->collected == NULL)
+		return;
+	free(s->state->collected->bytes);
+	free(s->state->collected);
+	s->state->collected = NULL;
+}
+
+void
+socket_leave_all(Session *s)
+{
+	while (s->sockets != NULL)
+		socket_leave(s->sockets);
+	drop_collected(s);
+}
+
+/* ---- events ---- */
+
+/*
+ * An event or an ack is complete, attachments included (attachments NULL:
+ * none).  There are no handlers yet, so every event is an unknown one, and we
+ * never ask for an ack: both are ignored (protocol.md 2.1).
+ */
+static void
+receive_event(Socket *socket, const SioPacket *p, const Collected *attachments)
+{
+	(void) socket;
+	(void) p;
+	(void) attachments;
+}
+
+void
+socket_receive(Session *s, Slice text)
+{
+	SioPacket	p;
+	Socket	   *socket;
+
+	/* Only attachments may come while some are due. */
+	if (s->state->collected != NULL || sio_decode(text, &p) != WIRE_OK)
+	{
+		session_close(s, CLOSE_PARSE_ERROR);
+		return;
+	}
+	if (p.type == SIO_CONNECT)
+	{
+		connect_socket(s, &p);
+		return;
+	}
+
+	/*
+	 * What a client sent before it heard that we disconnected it there is no
+	 * violation.
+	 */
+	socket = find_socket(s, p.nsp);
+	if (p.type == SIO_CONNECT_ERROR || (socket == NULL && !s->state->kicked))
+		session_close(s, CLOSE_FORCED);
+	else if (p.attachments > 0)
+		collect(s, socket, &p, text);
+	else if (socket == NULL)
+		return;
+	else if (p.type == SIO_DISCONNECT)
+	{
+		socket_leave(socket);
+		left(s);
+	}
+	else
+		receive_event(socket, &p, NULL);
+}
+
+/* ---- attachments ---- */
+
+static void
+append(Collected *c, Slice bytes)
+{
+	if (c->len + bytes.len > c->space)
+	{
+		c->space = (c->len + bytes.len) * 3 / 2;
+		c->bytes = xrealloc(c->bytes, c->space);
+	}
+	write_bytes(c->bytes + c->len, bytes);
+	c->len += bytes.len;
+}
+
+static void
+collect(Session *s, Socket *socket, const SioPacket *p, Slice text)
+{
+	Collected  *c = xcalloc(1, sizeof(*c));
+
+	c->socket = socket;
+	c->expected = p->attachments;
+	append(c, text);
+	c->text_len = c->len;
+	s->state->collected = c;
+}
+
+static void
+collected_all(Session *s)
+{
+	Collected  *c = s->state->collected;
+	SioPacket	p;
+
+	/* It was checked when it came; now it is read where it is kept. */
+	s->state->collected = NULL;
+	if (c->socket != NULL && sio_decode(slice(c->bytes, c->text_len), &p) == WIRE_OK)
+		receive_event(c->socket, &p, c);
+	free(c->bytes);
+	free(c);
+}
+
+void
+socket_receive_binary(Session *s, Slice bytes)
+{
+	Collected  *c = s->state->collected;
+
+	if (c == NULL)
+		session_close(s, CLOSE_PARSE_ERROR);
+	else if (c->len + bytes.len > (size_t) COLLECTED_MAX * s->server->options.max_payload)
+		session_close(s, CLOSE_FORCED);
+	else
+	{
+		append(c, bytes);
+		c->ends[c->count++] = c->len;
+		if (c->count == c->expected)
+			collected_all(s);
+	}
+}
