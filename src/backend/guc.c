@@ -6,9 +6,9 @@
  * loaded; the worker sends the gateway's share with guc_config_payload().
  *
  * All reload on SIGHUP, pg_rooms.database too: nothing in shared memory
- * depends on it, and the worker is bound to no database.  Two can be set in a
- * session: emit by anybody, max_pending by superusers (a bulk load may need
- * more).  max_message_size cannot, because the gateway must know it as well.
+ * depends on it, and the worker is bound to no database.  Three can be set in a
+ * session: emit by anybody, max_message_size and max_pending by superusers (a
+ * bulk load may need more; the gateway takes any size up to their bounds).
  *
  * jwt_secret never shows.  A show hook would not do: pg_settings.reset_val and
  * the log line about a changed parameter print the variable itself.  So the
@@ -165,7 +165,7 @@ static const IntSetting int_settings[] = {
 	{PREFIX "max_message_size",
 		"Largest message that can be emitted.",
 		NULL,
-	&rooms_max_message_size, 1024 * 1024, 1024, 128 * 1024 * 1024, PGC_SIGHUP, GUC_UNIT_BYTE, 1},
+	&rooms_max_message_size, 1024 * 1024, 1024, 128 * 1024 * 1024, PGC_SUSET, GUC_UNIT_BYTE, 0},
 	{PREFIX "max_pending",
 		"Largest sum of the messages of one transaction.",
 		"They are kept in memory until it commits.",
