@@ -82,7 +82,7 @@ static void send_row(RowPlan *plan, TupleTableSlot *row, Slice event, Slice room
 static Slice room_of(RowPlan *plan, TupleTableSlot *row);
 static bool columns_differ(RowPlan *plan, TupleTableSlot *old_row, TupleTableSlot *new_row);
 
-Datum
+PGDLLEXPORT Datum
 rooms_emit_row(PG_FUNCTION_ARGS)
 {
 	TriggerData *data = (TriggerData *) fcinfo->context;

@@ -127,44 +127,44 @@ emitter_send_room(Slice room, StringInfo packet)
 	send_packet(&e, packet);
 }
 
-Datum
+PGDLLEXPORT Datum
 rooms_notify_user_text(PG_FUNCTION_ARGS)
 {
 	return notify_user(fcinfo, id_from_text);
 }
 
-Datum
+PGDLLEXPORT Datum
 rooms_notify_user_bigint(PG_FUNCTION_ARGS)
 {
 	return notify_user(fcinfo, id_from_bigint);
 }
 
-Datum
+PGDLLEXPORT Datum
 rooms_notify_user_uuid(PG_FUNCTION_ARGS)
 {
 	return notify_user(fcinfo, id_from_uuid);
 }
 
-Datum
+PGDLLEXPORT Datum
 rooms_notify_tenant_text(PG_FUNCTION_ARGS)
 {
 	return notify_tenant(fcinfo, id_from_text);
 }
 
-Datum
+PGDLLEXPORT Datum
 rooms_notify_tenant_bigint(PG_FUNCTION_ARGS)
 {
 	return notify_tenant(fcinfo, id_from_bigint);
 }
 
-Datum
+PGDLLEXPORT Datum
 rooms_notify_tenant_uuid(PG_FUNCTION_ARGS)
 {
 	return notify_tenant(fcinfo, id_from_uuid);
 }
 
 /* emit(room, event, VARIADIC args) */
-Datum
+PGDLLEXPORT Datum
 rooms_emit_room(PG_FUNCTION_ARGS)
 {
 	StringInfoData packet;
@@ -181,7 +181,7 @@ rooms_emit_room(PG_FUNCTION_ARGS)
 }
 
 /* emit_all(event, VARIADIC args) */
-Datum
+PGDLLEXPORT Datum
 rooms_emit_all(PG_FUNCTION_ARGS)
 {
 	Envelope	e = {.kind = ENVELOPE_EMIT,.flags = ENVELOPE_ALL,.nsp = SLICE_LITERAL("/")};
@@ -197,7 +197,7 @@ rooms_emit_all(PG_FUNCTION_ARGS)
 }
 
 /* emit_to(rooms, event, args, except_rooms, namespace, throttle, volatile, attachments) */
-Datum
+PGDLLEXPORT Datum
 rooms_emit_to(PG_FUNCTION_ARGS)
 {
 	Envelope	e = {.kind = ENVELOPE_EMIT};
@@ -211,7 +211,7 @@ rooms_emit_to(PG_FUNCTION_ARGS)
 }
 
 /* emit_all_to(event, args, except_rooms, namespace, throttle, volatile, attachments) */
-Datum
+PGDLLEXPORT Datum
 rooms_emit_all_to(PG_FUNCTION_ARGS)
 {
 	Envelope	e = {.kind = ENVELOPE_EMIT,.flags = ENVELOPE_ALL};

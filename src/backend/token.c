@@ -36,7 +36,7 @@ static void hmac_sha256(const char *key, const char *data, int len, uint8 *diges
 static void append_base64url(StringInfo out, Slice bytes);
 
 /* sign_token(claims, expires_in) */
-Datum
+PGDLLEXPORT Datum
 rooms_sign_token(PG_FUNCTION_ARGS)
 {
 	Jsonb	   *claims;
