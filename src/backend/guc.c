@@ -10,10 +10,10 @@
  * session: emit by anybody, max_message_size and max_pending by superusers (a
  * bulk load may need more; the gateway takes any size up to their bounds).
  *
- * jwt_secret never shows.  A show hook would not do: pg_settings.reset_val and
- * the log line about a changed parameter print the variable itself.  So the
- * check hook moves the secret into the hook's "extra" and leaves asterisks in
- * the variable.
+ * jwt_secret never shows.  A show hook alone would not do: pg_settings.reset_val
+ * and the log line about a changed parameter print the variable itself.  So
+ * the variable always holds asterisks, and the check hook moves the secret
+ * into the hook's "extra".
  *
  * Memory is guc.c's own, except for what the public functions say.
  */
@@ -61,7 +61,7 @@ int			rooms_max_queued;
 int			rooms_max_message_size;
 int			rooms_max_pending;
 
-static char *masked_secret;		/* the variable of jwt_secret: "" or MASK */
+static char *masked_secret;		/* the variable of jwt_secret: always MASK */
 static const char *secret;		/* what it stands for; NULL if unset */
 
 typedef struct BoolSetting
@@ -97,6 +97,7 @@ typedef struct StringSetting
 	int			flags;
 	GucStringCheckHook check;
 	GucStringAssignHook assign;
+	GucShowHook show;
 	bool		gateway;		/* sent in CONFIG */
 } StringSetting;
 
@@ -113,6 +114,7 @@ static bool check_claims(char **value, void **extra, GucSource source);
 static bool check_text(char **value, void **extra, GucSource source);
 static bool check_secret(char **value, void **extra, GucSource source);
 static void assign_secret(const char *value, void *extra);
+static const char *show_secret(void);
 
 static const BoolSetting bool_settings[] = {
 	{PREFIX "cors_credentials",
@@ -176,59 +178,59 @@ static const StringSetting string_settings[] = {
 	{PREFIX "database",
 		"Name of the database whose sessions may emit.",
 		NULL,
-	&rooms_database, "postgres", 0, check_database, NULL, false},
+	&rooms_database, "postgres", 0, check_database, NULL, NULL, false},
 	{PREFIX "listen_addresses",
 		"Host names or addresses to listen on for clients.",
 		"A list; * stands for all addresses.",
-	&rooms_listen_addresses, "localhost", GUC_LIST_INPUT, check_text, NULL, false},
+	&rooms_listen_addresses, "localhost", GUC_LIST_INPUT, check_text, NULL, NULL, false},
 	{PREFIX "path",
 		"Path of the URL that Socket.IO clients use.",
 		"Begins and ends with a slash.",
-	&rooms_path, "/socket.io/", 0, check_path, NULL, true},
+	&rooms_path, "/socket.io/", 0, check_path, NULL, NULL, true},
 	{PREFIX "namespaces",
 		"Namespaces that clients may connect to.",
 		"A list; each begins with a slash.",
-	&rooms_namespaces, "/", GUC_LIST_INPUT, check_namespaces, NULL, true},
+	&rooms_namespaces, "/", GUC_LIST_INPUT, check_namespaces, NULL, NULL, true},
 	{PREFIX "document_root",
 		"Directory whose files are served over HTTP.",
 		"Empty: no files are served.",
-	&rooms_document_root, "", 0, check_document_root, NULL, true},
+	&rooms_document_root, "", 0, check_document_root, NULL, NULL, true},
 	{PREFIX "allowed_origins",
 		"Origins whose pages may connect.",
 		"A list such as https://example.com; * allows any; empty allows only the gateway's own host.",
-	&rooms_allowed_origins, "", GUC_LIST_INPUT, check_origins, NULL, true},
+	&rooms_allowed_origins, "", GUC_LIST_INPUT, check_origins, NULL, NULL, true},
 	{PREFIX "jwt_secret",
 		"Secret that tokens are signed with by HS256, HS384 or HS512.",
 		"At least 32 bytes. jwt_secret_file, if set, takes precedence.",
-	&masked_secret, "", GUC_NOT_IN_SAMPLE, check_secret, assign_secret, false},
+	&masked_secret, MASK, GUC_NOT_IN_SAMPLE, check_secret, assign_secret, show_secret, false},
 	{PREFIX "jwt_secret_file",
 		"File with the secret that tokens are signed with.",
 		"A newline at its end does not count.",
-	&rooms_jwt_secret_file, "", 0, check_text, NULL, false},
+	&rooms_jwt_secret_file, "", 0, check_text, NULL, NULL, false},
 	{PREFIX "jwt_public_key_file",
 		"PEM file with the public key that tokens are verified with.",
 		"RSA for RS256 to PS512, EC for ES256 to ES512.",
-	&rooms_jwt_public_key_file, "", 0, check_text, NULL, false},
+	&rooms_jwt_public_key_file, "", 0, check_text, NULL, NULL, false},
 	{PREFIX "jwt_audience",
 		"Audience that tokens must name in \"aud\".",
 		"Empty: not checked.",
-	&rooms_jwt_audience, "", 0, check_text, NULL, true},
+	&rooms_jwt_audience, "", 0, check_text, NULL, NULL, true},
 	{PREFIX "jwt_issuer",
 		"Issuer that tokens must name in \"iss\".",
 		"Empty: not checked.",
-	&rooms_jwt_issuer, "", 0, check_text, NULL, true},
+	&rooms_jwt_issuer, "", 0, check_text, NULL, NULL, true},
 	{PREFIX "user_claim",
 		"Claims that may hold the user's id; the first present wins.",
 		NULL,
-	&rooms_user_claim, "userId,user_id,sub", GUC_LIST_INPUT, check_claims, NULL, true},
+	&rooms_user_claim, "userId,user_id,sub", GUC_LIST_INPUT, check_claims, NULL, NULL, true},
 	{PREFIX "tenant_claim",
 		"Claims that may hold the tenant's id; the first present wins.",
 		NULL,
-	&rooms_tenant_claim, "tenantId,tenant_id", GUC_LIST_INPUT, check_claims, NULL, true},
+	&rooms_tenant_claim, "tenantId,tenant_id", GUC_LIST_INPUT, check_claims, NULL, NULL, true},
 	{PREFIX "role_claim",
 		"Claims that may hold the user's role; the first present wins.",
 		NULL,
-	&rooms_role_claim, "role", GUC_LIST_INPUT, check_claims, NULL, true},
+	&rooms_role_claim, "role", GUC_LIST_INPUT, check_claims, NULL, NULL, true},
 };
 
 void
@@ -260,7 +262,7 @@ guc_init(bool preloaded)
 		const StringSetting *s = &string_settings[i];
 
 		DefineCustomStringVariable(s->name, s->short_text, s->long_text, s->variable,
-								   s->initial, PGC_SIGHUP, s->flags, s->check, s->assign, NULL);
+								   s->initial, PGC_SIGHUP, s->flags, s->check, s->assign, s->show);
 	}
 	MarkGUCPrefixReserved("pg_rooms");
 }
@@ -572,20 +574,23 @@ check_claims(char **value, void **extra, GucSource source)
 }
 
 /*
- * Never fails on the value itself, for the message would show it.  The mask is
- * what a parallel worker gets from its leader: there, no secret is set.
+ * Never fails on the value itself, for the message would show it.  MASK is the
+ * default, and what a parallel worker gets from its leader: no secret there.
  */
 static bool
 check_secret(char **value, void **extra, GucSource source)
 {
 	char	   *mask;
 
-	if (**value == '\0' || strcmp(*value, MASK) == 0)
+	if (strcmp(*value, MASK) == 0)
 		return true;
 	mask = guc_strdup(LOG, MASK);
 	if (mask == NULL)
 		return false;
-	*extra = *value;
+	if (**value == '\0')
+		guc_free(*value);
+	else
+		*extra = *value;
 	*value = mask;
 	return true;
 }
@@ -594,4 +599,10 @@ static void
 assign_secret(const char *value, void *extra)
 {
 	secret = extra;
+}
+
+static const char *
+show_secret(void)
+{
+	return secret ? MASK : "";
 }
