@@ -1,0 +1,598 @@
+/*
+ * bus.c - the reading half of the WAL bus: committed messages in commit order.
+ *
+ * Called by the worker's loop.  wal_reader.c gives the events; here message
+ * records wait, by xid, for the end of their transaction (pending.c), committed
+ * transactions wait in commit order for their visibility (`committed`), and
+ * the first of them is handed out message by message (`delivering`).
+ *
+ * Where to begin.  Nobody is connected to a worker that starts, so what was
+ * visible before is none of its business.  But a transaction that is not
+ * visible yet must be delivered, even if it wrote its message record, or its
+ * commit record, before.  See start_on_primary() for why nothing slips
+ * through.
+ *
+ * Visibility gate.  A commit record can be on disk before its backend has left
+ * the ProcArray: always for a moment, and for as long as a synchronous standby
+ * is missing (RecordTransactionCommit() in xact.c: the ProcArray comes after
+ * SyncRepWaitForLSN()).  A transaction is delivered once others can see it, so
+ * that who queries on an event finds the row; later ones wait behind it, so
+ * that everybody sees one order.  Reading goes on meanwhile, because the WAL
+ * may be recycled.  On a standby there is no gate: the replayed position moves
+ * after the commit has been applied.
+ *
+ * Durability.  Only flushed WAL is read.  For an asynchronous commit the
+ * worker does the flush itself, so nothing is delivered that a crash takes
+ * back.
+ *
+ * Prepared transactions are held until COMMIT PREPARED, which names their xid
+ * in its body.  On the primary that wrote them a copy is in the spool, for a
+ * worker that starts later; a standby holds them in memory (and temporary
+ * files) only.  A COMMIT PREPARED whose record a starting worker finds in the
+ * past counts as past, even if it still waits for a synchronous standby.
+ *
+ * Memory: payload.c caps that of the messages; besides them there is one
+ * BusTransaction for each open transaction, and at most COMMITTED_MAX that
+ * wait for visibility, then the WAL waits.  What is lost in spite of it all
+ * (recycled WAL, full disk) is told by a WARNING and counted in bus_gaps.
+ */
+#include "postgres.h"
+
+#include "access/timeline.h"
+#include "access/transam.h"
+#include "access/xlog.h"
+#include "access/xlogrecovery.h"
+#include "lib/ilist.h"
+#include "miscadmin.h"
+#include "storage/lwlock.h"
+#include "storage/procarray.h"
+#include "storage/standby.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "backend/bus.h"
+#include "backend/payload.h"
+#include "backend/pending.h"
+#include "backend/shared.h"
+#include "backend/spool.h"
+#include "backend/wal_reader.h"
+#include "wire/envelope.h"
+
+#define WAL_PER_CALL	(8 * 1024 * 1024)	/* bytes of WAL that one bus_next() reads */
+#define COMMITTED_MAX	250000
+#define GATE_PATIENCE	5000	/* ms until a closed gate is worth a log line */
+
+static dlist_head committed = DLIST_STATIC_INIT(committed);
+static uint32 committed_count = 0;
+
+/* The transaction whose messages are being handed out. */
+static BusTransaction *delivering = NULL;
+static MemoryContext delivery_context = NULL;	/* reset with each transaction */
+static PayloadCursor cursor;
+static Payload spooled;			/* what the spool had; in delivery_context */
+static TimeLineID timeline;		/* of its commit record */
+static uint32 next_index;
+
+/* What of the past is to be delivered: see start_on_primary(). */
+static XLogRecPtr start_limit;
+static TransactionId *running_at_start;
+static int	running_count;
+
+static bool standby;			/* not yet noticed that it was promoted */
+
+static void start_on_primary(void);
+static void start_on_standby(void);
+static void remember_running(void);
+static void remove_orphan(FullTransactionId xid, void *arg);
+static void hold_spooled(FullTransactionId xid, void *arg);
+static bool is_news(const WalEvent *e);
+
+static bool read_wal(XLogRecPtr stop, bool *more);
+static void notice_promotion(void);
+static void flush_wanted(void);
+static void on_messages(const WalEvent *e);
+static void on_commit(const WalEvent *e);
+static void on_abort(const WalEvent *e);
+static void on_prepare(const WalEvent *e);
+static void on_gap(const WalEvent *e);
+
+static bool gate_is_open(BusTransaction *t);
+static bool is_visible(FullTransactionId xid);
+static void report_closed_gate(BusTransaction *t);
+
+static void delivery_begin(void);
+static bool delivery_open_spool(void);
+static void delivery_lost(void);
+static bool delivery_next(LinkMessage *m);
+static void delivery_end(void);
+
+static FullTransactionId full_xid(TransactionId xid);
+static void count(WorkerCounter counter);
+
+/* ---- Where to begin ---- */
+
+void
+bus_start(void)
+{
+	delivery_context = AllocSetContextCreate(TopMemoryContext, "pg_rooms delivery", ALLOCSET_DEFAULT_SIZES);
+	pending_init();
+
+	standby = RecoveryInProgress();
+	if (standby)
+		start_on_standby();
+	else
+		start_on_primary();
+	elog(DEBUG1, "pg_rooms reads WAL from %X/%X on", LSN_FORMAT_ARGS(wal_reader_position()));
+}
+
+/*
+ * The order of the steps is what makes it safe.  A backend goes through
+ *
+ *     slot := insert position; message record; commit record; flush;
+ *     leave the ProcArray (now it is visible); slot := 0
+ *
+ * and the worker through
+ *
+ *     1 spool orphans; 2 F := flush position; 3 begin := min(F, slots);
+ *     4 the xids that are running; 5 spool
+ *
+ * and delivers every commit that it reads if the record ends after F, or if it
+ * was running in step 4.  Take a transaction that was not visible at step 4,
+ * and its slot as step 3 found it:
+ *
+ * - Not 0: the message record comes after the position in the slot, so it
+ *   will be read, and the commit record after it.  If that lies before F, the
+ *   transaction was running in step 4: delivered.
+ * - 0, because the backend has not stored it yet: it inserts its message
+ *   record after step 3 (there is a full barrier between storing and
+ *   inserting), so behind F.  Were F read after the slots, the record could
+ *   be written and flushed in between, and be missed.
+ * - 0, because it was cleared: by COMMIT, then it was visible before step 4;
+ *   by ABORT; or by PREPARE, then its spool file was there before, and step 5
+ *   finds it.
+ *
+ * A transaction that was visible at step 4 is delivered only if its commit
+ * record ends after F; a worker before this one has not read that, so nothing
+ * is delivered twice.
+ *
+ * Orphans of the spool are removed before F is read: the xid has left the
+ * ProcArray, so its end is in the WAL and flushed (RecordTransactionCommitPrepared()
+ * and RecordTransactionAbortPrepared() flush, twophase.c), that is before F, and
+ * this worker will not ask for the file.  In step 5 the same test would be
+ * wrong: a COMMIT PREPARED may have come after F.  What step 5 takes in though
+ * it ended before F goes with the next running-xacts record.
+ */
+static void
+start_on_primary(void)
+{
+	TimeLineID	ignored;
+	XLogRecPtr	slots;
+
+	spool_list(remove_orphan, NULL);
+	start_limit = GetFlushRecPtr(&ignored);
+	slots = shared_slots_min();
+	remember_running();
+	spool_list(hold_spooled, NULL);
+	wal_reader_begin(slots != InvalidXLogRecPtr && slots < start_limit ? slots : start_limit);
+}
+
+/*
+ * There are no slots here.  Transactions that are open on the primary may have
+ * written their message record before; the last restartpoint's redo position
+ * is a cheap guess that finds nearly all of them, and the WAL from there on is
+ * always kept.  Commits up to the replayed position are visible already.
+ */
+static void
+start_on_standby(void)
+{
+	TimeLineID	ignored;
+
+	start_limit = GetXLogReplayRecPtr(&ignored);
+	wal_reader_begin(Min(GetRedoRecPtr(), start_limit));
+}
+
+static void
+remember_running(void)
+{
+	RunningTransactions running = GetRunningTransactionData();
+
+	/* The top-level ones come first.  Both locks are ours to release (standby.c). */
+	running_count = running->xcnt;
+	running_at_start = MemoryContextAlloc(TopMemoryContext, Max(running_count, 1) * sizeof(TransactionId));
+	memcpy(running_at_start, running->xids, running_count * sizeof(TransactionId));
+	LWLockRelease(ProcArrayLock);
+	LWLockRelease(XidGenLock);
+}
+
+/* An xid that was never assigned, or has left the ProcArray. */
+static void
+remove_orphan(FullTransactionId xid, void *arg)
+{
+	if (!FullTransactionIdPrecedes(xid, ReadNextFullTransactionId()) || is_visible(xid))
+		spool_remove(xid);
+}
+
+static void
+hold_spooled(FullTransactionId xid, void *arg)
+{
+	if (pending_find(XidFromFullTransactionId(xid)) == NULL)
+		pending_set_prepared(pending_add(xid), true);
+}
+
+/* Has this commit become visible after the start? */
+static bool
+is_news(const WalEvent *e)
+{
+	if (e->end > start_limit)
+		return true;
+	for (int i = 0; i < running_count; i++)
+		if (running_at_start[i] == e->xid)
+			return true;
+	return false;
+}
+
+/* ---- The worker's calls ---- */
+
+BusResult
+bus_next(LinkMessage *m, bool *more)
+{
+	XLogRecPtr	stop = wal_reader_position() + WAL_PER_CALL;
+	bool		gate_closed = false;
+
+	*more = false;
+	for (;;)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (delivering != NULL)
+		{
+			if (delivery_next(m))
+				return BUS_MESSAGE;
+			delivery_end();
+		}
+		else if (!gate_closed && !dlist_is_empty(&committed))
+		{
+			if (gate_is_open(dlist_head_element(BusTransaction, node, &committed)))
+				delivery_begin();
+			else
+				gate_closed = true;
+		}
+		else if (committed_count >= COMMITTED_MAX || !read_wal(stop, more))
+			break;
+	}
+	pg_atomic_write_u64(&rooms_shared->worker_counters[COUNTER_BUS_POSITION], wal_reader_position());
+	return dlist_is_empty(&committed) ? BUS_IDLE : BUS_GATED;
+}
+
+XLogRecPtr
+bus_position(void)
+{
+	return wal_reader_position();
+}
+
+bool
+bus_drained(void)
+{
+	TimeLineID	ignored;
+
+	if (!RecoveryInProgress() &&
+		pg_atomic_read_u64(&rooms_shared->wanted_flush) > GetFlushRecPtr(&ignored))
+		return false;
+	return wal_reader_drained();
+}
+
+/* ---- Reading ---- */
+
+/* Takes in one event; false if there is none now. */
+static bool
+read_wal(XLogRecPtr stop, bool *more)
+{
+	WalEvent	e;
+
+	if (standby && !RecoveryInProgress())
+		notice_promotion();
+	flush_wanted();
+
+	switch (wal_reader_next(stop, &e))
+	{
+		case WAL_MESSAGES:
+			on_messages(&e);
+			return true;
+		case WAL_COMMIT:
+			on_commit(&e);
+			return true;
+		case WAL_ABORT:
+			on_abort(&e);
+			return true;
+		case WAL_PREPARE:
+			on_prepare(&e);
+			return true;
+		case WAL_RUNNING:
+			/*
+			 * Prepared ones are running, too (twophase.c puts them into the
+			 * ProcArray).  If the end of an older one has not been met, a
+			 * crash took it, or it lies before the start.
+			 */
+			pending_purge_before(e.xid);
+			return true;
+		case WAL_NONE_RUNNING:
+			pending_purge_unprepared();
+			return true;
+		case WAL_GAP:
+			on_gap(&e);
+			return true;
+		case WAL_MORE:
+			*more = true;
+			return false;
+		case WAL_END:
+			return false;
+	}
+	return false;				/* keep compiler quiet */
+}
+
+/* The spool's files, if any, came with a base backup or from a life as primary. */
+static void
+notice_promotion(void)
+{
+	standby = false;
+	spool_list(remove_orphan, NULL);
+	spool_list(hold_spooled, NULL);
+}
+
+static void
+flush_wanted(void)
+{
+	static XLogRecPtr flushed = InvalidXLogRecPtr;
+	XLogRecPtr	wanted;
+
+	if (standby)
+		return;
+	wanted = pg_atomic_read_u64(&rooms_shared->wanted_flush);
+	if (wanted > flushed)
+	{
+		XLogFlush(wanted);
+		flushed = wanted;
+	}
+}
+
+static void
+on_messages(const WalEvent *e)
+{
+	FullTransactionId xid = full_xid(e->xid);
+	BusTransaction *t = pending_find(e->xid);
+	uint32_t	database;
+	EnvelopeList list;
+
+	if (envelope_record_open(e->record, &database, &list) != WIRE_OK)
+	{
+		ereport(WARNING,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("pg_rooms left out a malformed message record at %X/%X", LSN_FORMAT_ARGS(e->lsn)),
+				 errhint("It may have been written by another version of pg_rooms.")));
+		return;
+	}
+
+	/* One that is here already came from the spool, or was left by a crash of the primary. */
+	if (t == NULL)
+		t = pending_add(xid);
+	payload_free(&t->messages);
+	t->xid = xid;
+	t->kept = payload_keep(&t->messages, list.bytes);
+}
+
+static void
+on_commit(const WalEvent *e)
+{
+	BusTransaction *t = pending_take(e->xid);
+
+	if (t == NULL)
+		return;
+	if (!is_news(e))
+	{
+		pending_forget(t);
+		return;
+	}
+	t->commit = e->lsn;
+	dlist_push_tail(&committed, &t->node);
+	committed_count++;
+	count(COUNTER_BUS_TRANSACTIONS);
+}
+
+static void
+on_abort(const WalEvent *e)
+{
+	BusTransaction *t = pending_take(e->xid);
+
+	if (t != NULL)
+		pending_forget(t);
+}
+
+static void
+on_prepare(const WalEvent *e)
+{
+	BusTransaction *t = pending_find(e->xid);
+
+	if (t != NULL)
+		pending_set_prepared(t, true);
+}
+
+static void
+on_gap(const WalEvent *e)
+{
+	count(COUNTER_BUS_GAPS);
+	ereport(WARNING,
+			(errmsg("pg_rooms has lost the messages of transactions that committed between %X/%X and %X/%X",
+					LSN_FORMAT_ARGS(e->lsn), LSN_FORMAT_ARGS(e->end)),
+			 errdetail("That WAL was removed, or cannot be read."),
+			 errhint("Consider increasing \"wal_keep_size\".")));
+}
+
+/* ---- The visibility gate ---- */
+
+static bool
+gate_is_open(BusTransaction *t)
+{
+	if (is_visible(t->xid))
+		return true;
+	if (t->gated_since == 0)
+	{
+		t->gated_since = GetCurrentTimestamp();
+		count(COUNTER_BUS_GATED);
+	}
+	else if (!t->gate_reported &&
+			 TimestampDifferenceExceeds(t->gated_since, GetCurrentTimestamp(), GATE_PATIENCE))
+		report_closed_gate(t);
+	return false;
+}
+
+/*
+ * TransactionIdIsInProgress() takes everything before RecentXmin for ended.
+ * Here nobody takes snapshots, so RecentXmin would stay 3, and that is
+ * "after" every xid beyond 2^31: it has to be set.  It is set anew each time
+ * also to keep that function away from pg_subtrans, which may be truncated up
+ * to the oldest running xid.
+ */
+static bool
+is_visible(FullTransactionId xid)
+{
+	static FullTransactionId horizon = {0}; /* everything before has ended */
+	TransactionId oldest;
+
+	if (RecoveryInProgress() || FullTransactionIdPrecedes(xid, horizon))
+		return true;
+	oldest = GetOldestActiveTransactionId();
+	horizon = full_xid(oldest);
+	if (FullTransactionIdPrecedes(xid, horizon))
+		return true;
+	RecentXmin = oldest;
+	return !TransactionIdIsInProgress(XidFromFullTransactionId(xid));
+}
+
+static void
+report_closed_gate(BusTransaction *t)
+{
+	t->gate_reported = true;
+	count(COUNTER_BUS_GATE_BLOCKED);
+	ereport(LOG,
+			(errmsg("pg_rooms messages wait for transaction %u, which has committed but is not visible yet",
+					XidFromFullTransactionId(t->xid)),
+			 errdetail("Later messages wait behind it."),
+			 errhint("A synchronous standby may be missing; see \"synchronous_standby_names\".")));
+}
+
+/* ---- Handing out ---- */
+
+static void
+delivery_begin(void)
+{
+	delivering = dlist_container(BusTransaction, node, dlist_pop_head_node(&committed));
+	committed_count--;
+	timeline = wal_timeline_of(delivering->commit);
+	next_index = 0;
+	cursor = (PayloadCursor) {.payload = &delivering->messages};
+	if (!delivering->kept && !(delivering->prepared && delivery_open_spool()))
+		delivery_lost();
+}
+
+/* A message of another history (a base backup copies the folder) is none: true, and empty. */
+static bool
+delivery_open_spool(void)
+{
+	MemoryContext caller = MemoryContextSwitchTo(delivery_context);
+	SpoolRecord r;
+	uint32_t	database;
+	EnvelopeList list = {0};
+	bool		found;
+
+	found = spool_read(delivering->xid, &r);
+	if (found && wal_timeline_of(r.lsn) == r.timeline)
+		found = envelope_record_open(slice(r.data, r.length), &database, &list) == WIRE_OK;
+	MemoryContextSwitchTo(caller);
+
+	spooled = (Payload) {.size = list.bytes.len, .memory = (uint8 *) list.bytes.data};
+	cursor.payload = &spooled;
+	return found;
+}
+
+/* What remains of the transaction cannot be had: full disk, damaged file. */
+static void
+delivery_lost(void)
+{
+	count(COUNTER_BUS_GAPS);
+	ereport(WARNING,
+			(errmsg("pg_rooms has lost messages of transaction %u, which committed at %X/%X",
+					XidFromFullTransactionId(delivering->xid), LSN_FORMAT_ARGS(delivering->commit))));
+	spooled = (Payload) {0};
+	cursor = (PayloadCursor) {.payload = &spooled};
+}
+
+static bool
+delivery_next(LinkMessage *m)
+{
+	MemoryContext caller;
+	Slice		length,
+				envelope = {0};
+	bool		got;
+
+	if (payload_left(&cursor) == 0)
+		return false;
+
+	caller = MemoryContextSwitchTo(delivery_context);
+	got = payload_next(&cursor, sizeof(uint32), &length);
+	if (got)
+	{
+		Reader		r = reader(length);
+
+		got = payload_next(&cursor, read_u32(&r), &envelope);
+	}
+	MemoryContextSwitchTo(caller);
+	if (!got)
+	{
+		delivery_lost();
+		return false;
+	}
+
+	*m = (LinkMessage) {
+		.timeline = timeline,
+		.lsn = delivering->commit,
+		.index = next_index++,
+		.xid = U64FromFullTransactionId(delivering->xid),
+		.envelope = envelope
+	};
+	count(COUNTER_BUS_MESSAGES);
+	return true;
+}
+
+static void
+delivery_end(void)
+{
+	BusTransaction *t = delivering;
+
+	delivering = NULL;
+	pending_forget(t);
+	MemoryContextReset(delivery_context);
+}
+
+/* ---- Small things ---- */
+
+/*
+ * Records carry 32 bits.  Whatever is in the WAL is no more than 2^32 xids
+ * behind the next one to be assigned, which on a standby replay keeps ahead of
+ * the records that may be read.
+ */
+static FullTransactionId
+full_xid(TransactionId xid)
+{
+	FullTransactionId next = ReadNextFullTransactionId();
+	uint32		epoch = EpochFromFullTransactionId(next);
+
+	if (xid > XidFromFullTransactionId(next) && epoch > 0)
+		epoch--;
+	return FullTransactionIdFromEpochAndXid(epoch, xid);
+}
+
+static void
+count(WorkerCounter counter)
+{
+	pg_atomic_fetch_add_u64(&rooms_shared->worker_counters[counter], 1);
+}
