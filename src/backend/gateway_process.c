@@ -3,8 +3,9 @@
  *
  *   DOWN      no process; start() when next_start has come
  *   STARTING  forked; HELLO, CONFIG, LISTEN sent; must be READY in 10 s
- *   READY     takes messages; PING every 2 s, must give a sign of life in 10 s
- *   ENDING    link closed, SIGTERM sent; SIGKILL after 2 s
+ *   READY     takes messages; PING every second, must give a sign of life in 10 s
+ *   ENDING    link closed; SIGTERM (half a second later if the gateway closed
+ *             it and so must be about to exit), SIGKILL 2 s after that
  *
  * Any state falls back to DOWN when the child is reaped, and only then: there
  * is never a second gateway.  A gateway that had lived for 10 s is replaced
@@ -50,8 +51,9 @@
 
 /* All in ms. */
 #define READY_TIMEOUT	10000
-#define PING_INTERVAL	2000
+#define PING_INTERVAL	1000
 #define PONG_TIMEOUT	10000
+#define CLOSE_TIMEOUT	500		/* from the end of the link to SIGTERM */
 #define TERM_TIMEOUT	2000	/* from SIGTERM to SIGKILL */
 #define EXIT_GRACE		400		/* at the worker's exit: from STOP to SIGTERM, and on to SIGKILL */
 #define STABLE_AFTER	10000	/* lived as long: the next start is a first one */
@@ -93,7 +95,8 @@ static struct
 	int64		started;
 	int64		next_start;
 	int			failures;		/* starts in a row that did not last */
-	int64		kill_at;
+	int			signal;			/* ENDING: the next one to send, 0 after SIGKILL; when */
+	int64		signal_at;
 
 	int64		ping_at;
 	uint64		ping;
@@ -116,6 +119,8 @@ static bool handle_log(Slice payload, int64 now);
 static bool handle_stats(Slice payload);
 static void heartbeat(int64 now);
 static void end(int64 now);
+static void ending(int64 now, int grace);
+static void next_signal(int64 now);
 static void reap(int64 now);
 static void gone(int64 now);
 static bool complain(Complaint what, int64 now);
@@ -184,11 +189,7 @@ gateway_service(int64 now)
 			heartbeat(now);
 			break;
 		case GATEWAY_ENDING:
-			if (now >= gw.kill_at)
-			{
-				kill(gw.pid, SIGKILL);
-				gw.kill_at = PG_INT64_MAX;
-			}
+			next_signal(now);
 			break;
 	}
 	gateway_flush();
@@ -214,7 +215,7 @@ gateway_timeout(int64 now)
 				at = Min(at, gw.silent_since + PONG_TIMEOUT);
 			break;
 		case GATEWAY_ENDING:
-			at = Min(gw.kill_at, now + TERM_TIMEOUT);
+			at = gw.signal != 0 ? gw.signal_at : now + TERM_TIMEOUT;
 			break;
 	}
 	return (long) Max(at - now, 0);
@@ -251,7 +252,7 @@ gateway_flush(void)
 
 		read_link(now);
 		if (gw.link.sock != PGINVALID_SOCKET)
-			end(now);
+			ending(now, CLOSE_TIMEOUT);
 	}
 }
 
@@ -372,7 +373,7 @@ read_link(int64 now)
 			case GATEWAY_READ_NONE:
 				return;
 			case GATEWAY_READ_CLOSED:
-				end(now);
+				ending(now, CLOSE_TIMEOUT);
 				return;
 			case GATEWAY_READ_FRAME:
 				gw.silent_since = 0;
@@ -566,17 +567,34 @@ heartbeat(int64 now)
 	}
 }
 
-/* The one way from a living gateway towards DOWN; a no-op if it is under way. */
+/* Ends the gateway, which is to blame. */
 static void
 end(int64 now)
+{
+	ending(now, 0);
+	next_signal(now);
+}
+
+/* The one way from a living gateway towards DOWN; SIGTERM follows in `grace` ms. */
+static void
+ending(int64 now, int grace)
 {
 	gateway_link_close(&gw.link);
 	if (gw.state == GATEWAY_DOWN || gw.state == GATEWAY_ENDING)
 		return;
 	gw.state = GATEWAY_ENDING;
-	gw.kill_at = now + TERM_TIMEOUT;
-	if (gw.pid != 0)
-		kill(gw.pid, SIGTERM);
+	gw.signal = SIGTERM;
+	gw.signal_at = now + grace;
+}
+
+static void
+next_signal(int64 now)
+{
+	if (gw.signal == 0 || gw.pid == 0 || now < gw.signal_at)
+		return;
+	kill(gw.pid, gw.signal);
+	gw.signal = gw.signal == SIGTERM ? SIGKILL : 0;
+	gw.signal_at = now + TERM_TIMEOUT;
 }
 
 static void

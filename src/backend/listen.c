@@ -46,6 +46,7 @@
 #define QUIET_FOR		5000	/* ms after a change in which a taken port is not mentioned */
 #define RETRY_MIN		100
 #define RETRY_MAX		5000
+#define RETRY_NAME		60000	/* a look-up may block for seconds: not so often */
 #define REPEAT_AFTER	60000
 
 typedef struct ListenSocket
@@ -121,7 +122,7 @@ listen_service(int64 now)
 	}
 
 	abandon(&fresh);
-	try_at = now + retry;
+	try_at = now + (error == EINVAL ? RETRY_NAME : retry);
 	retry = Min(retry * 2, now - wanted_since < QUIET_FOR ? 500 : RETRY_MAX);
 	if ((error != EADDRINUSE || now - wanted_since >= QUIET_FOR) &&
 		(said_at < 0 || now - said_at >= REPEAT_AFTER))
@@ -159,7 +160,7 @@ listen_sockets(int *count)
 	return current_fds;
 }
 
-/* All that the settings ask for.  False: `problem` says why not; *error is the errno, if there is one. */
+/* All that the settings ask for.  False: `problem` says why not, *error is errno; EINVAL: of the list itself. */
 static bool
 open_set(SocketSet *fresh, StringInfo problem, int *error)
 {
@@ -391,7 +392,7 @@ complain(const char *problem, int error)
 			(errcode_for_socket_access(),
 			 errmsg("pg_rooms: %s", problem),
 			 current.count > 0 ? errdetail("The sockets that are open stay in use.") : 0,
-			 errhint("%s It is tried again every few seconds.", hint)));
+			 errhint("%s It is tried again by and by.", hint)));
 }
 
 /* As it stands in a URL; in a static buffer. */
