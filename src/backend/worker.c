@@ -53,6 +53,8 @@
 #define POLL_STANDBY	2		/* replay wakes nobody on 15 */
 #define POLL_STANDBY_IDLE 50	/* ... and no client is connected */
 #define POLL_GATED		1		/* a commit is about to become visible */
+#define POLL_GATED_LONG 10		/* ... and has been for long: a synchronous standby is missing */
+#define GATED_LONG		100		/* polls */
 
 #define TURN_MESSAGES	1000	/* then the other duties are looked at */
 
@@ -162,7 +164,7 @@ deliver(void)
 				gateway_send(&m);
 				break;
 			case BUS_GATED:
-				return BUS_WAITING;
+				return more ? BUS_BUSY : BUS_WAITING;
 			case BUS_IDLE:
 				return more ? BUS_BUSY : BUS_EMPTY;
 		}
@@ -200,12 +202,15 @@ sleep_until_needed(Bus bus)
 static long
 bus_timeout(Bus bus)
 {
+	static int	gated = 0;
+
+	gated = bus == BUS_WAITING ? gated + 1 : 0;
 	switch (bus)
 	{
 		case BUS_BUSY:
 			return 0;
 		case BUS_WAITING:
-			return POLL_GATED;
+			return gated <= GATED_LONG ? POLL_GATED : POLL_GATED_LONG;
 		case BUS_EMPTY:
 			if (!RecoveryInProgress())
 				return POLL_PRIMARY;
