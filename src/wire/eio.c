@@ -6,9 +6,9 @@
  * the input; only base64 in a polling body is decoded, in its place.  What a
  * client gets wrong is WIRE_BAD, never more.
  *
- * Stricter than the reference decoder (engine.io-parser) in three points that
- * no stock client touches: base64 must be canonical, with its padding; the
- * text of a polling body must be UTF-8; 'b' is no packet on a WebSocket.
+ * Stricter than the reference decoder (engine.io-parser) in two points that no
+ * stock client touches: base64 must be canonical, with its padding, and the
+ * text of a polling body must be UTF-8.
  */
 #include "wire/eio.h"
 

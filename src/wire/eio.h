@@ -43,7 +43,7 @@ extern const char *eio_error_message(EioError e);	/* "Session ID unknown", ... *
 
 /*
  * Opens the text of one packet (a text WebSocket message).  WIRE_BAD for 'b':
- * over WebSocket, clients send binary as binary.
+ * base64 is decoded in place, so it is eio_body_next()'s.
  */
 extern WireResult eio_decode(Slice text, EioPacket *p) MUST_CHECK;
 
