@@ -35,7 +35,7 @@ all: $(GATEWAY)
 ifneq ($(PGXS),)
 include $(PGXS)
 
-$(BACKEND_SOURCES:.c=.o): override CFLAGS += -fvisibility=hidden '-DPGDLLEXPORT=__attribute__((visibility("default")))'
+$(OBJS): override CFLAGS += -fvisibility=hidden '-DPGDLLEXPORT=__attribute__((visibility("default")))'
 
 $(GATEWAY): $(GATEWAY_OBJS)
 	$(CC) $(CFLAGS) $^ $(LDFLAGS) $(LDFLAGS_EX) -rdynamic $(GATEWAY_LIBS) -o $@
