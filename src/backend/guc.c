@@ -28,7 +28,6 @@
 #include "backend/guc.h"
 #include "wire/envelope.h"
 
-#define PREFIX "pg_rooms."
 #define MASK "********"
 #define KEY_FILE_MAX (64 * 1024)
 #define DAY_MS (24 * 60 * 60 * 1000)
@@ -117,117 +116,117 @@ static void assign_secret(const char *value, void *extra);
 static const char *show_secret(void);
 
 static const BoolSetting bool_settings[] = {
-	{PREFIX "cors_credentials",
+	{"pg_rooms.cors_credentials",
 		"Lets browsers send cookies and Authorization headers across origins.",
 		"Adds Access-Control-Allow-Credentials to answers for allowed origins.",
 	&rooms_cors_credentials, true},
-	{PREFIX "allow_anonymous",
+	{"pg_rooms.allow_anonymous",
 		"Accepts clients that present no token.",
 		"A bad token is refused all the same.",
 	&rooms_allow_anonymous, true},
 };
 
 static const IntSetting int_settings[] = {
-	{PREFIX "port",
+	{"pg_rooms.port",
 		"TCP port that clients connect to.",
 		NULL,
 	&rooms_port, 8080, 1, 65535, PGC_SIGHUP, 0, 0},
-	{PREFIX "jwt_leeway",
+	{"pg_rooms.jwt_leeway",
 		"Clock difference that is forgiven when a token's times are checked.",
 		NULL,
 	&rooms_jwt_leeway, 30 * 1000, 0, DAY_MS, PGC_SIGHUP, GUC_UNIT_MS, 1},
-	{PREFIX "ping_interval",
+	{"pg_rooms.ping_interval",
 		"Time between two pings to a client.",
 		"Engine.IO's pingInterval.",
 	&rooms_ping_interval, 25 * 1000, 10, DAY_MS, PGC_SIGHUP, GUC_UNIT_MS, 1},
-	{PREFIX "ping_timeout",
+	{"pg_rooms.ping_timeout",
 		"Time a client has to answer a ping before its connection is closed.",
 		"Engine.IO's pingTimeout.",
 	&rooms_ping_timeout, 20 * 1000, 10, DAY_MS, PGC_SIGHUP, GUC_UNIT_MS, 1},
-	{PREFIX "connect_timeout",
+	{"pg_rooms.connect_timeout",
 		"Time a new connection has to join a namespace before it is closed.",
 		"Socket.IO's connectTimeout.",
 	&rooms_connect_timeout, 45 * 1000, 10, DAY_MS, PGC_SIGHUP, GUC_UNIT_MS, 1},
-	{PREFIX "upgrade_timeout",
+	{"pg_rooms.upgrade_timeout",
 		"Time an upgrade from polling to WebSocket may take.",
 		"Engine.IO's upgradeTimeout.",
 	&rooms_upgrade_timeout, 10 * 1000, 10, DAY_MS, PGC_SIGHUP, GUC_UNIT_MS, 1},
-	{PREFIX "max_payload",
+	{"pg_rooms.max_payload",
 		"Largest WebSocket message or polling body taken from a client.",
 		"Engine.IO's maxPayload, which clients are told of.",
 	&rooms_max_payload, 1000000, 1000, 100 * 1024 * 1024, PGC_SIGHUP, GUC_UNIT_BYTE, 1},
-	{PREFIX "max_connections",
+	{"pg_rooms.max_connections",
 		"Number of clients that may be connected at a time.",
 		NULL,
 	&rooms_max_connections, 10000, 1, 1000000, PGC_SIGHUP, 0, 1},
-	{PREFIX "max_queued",
+	{"pg_rooms.max_queued",
 		"Bytes that may wait for a slow client.",
 		"A client over it for 10 seconds, or over four times it at once, is disconnected.",
 	&rooms_max_queued, 4096, 16, 512 * 1024, PGC_SIGHUP, GUC_UNIT_KB, 1024},
-	{PREFIX "max_message_size",
+	{"pg_rooms.max_message_size",
 		"Largest message that can be emitted.",
 		NULL,
 	&rooms_max_message_size, 1024 * 1024, 1024, 128 * 1024 * 1024, PGC_SUSET, GUC_UNIT_BYTE, 0},
-	{PREFIX "max_pending",
+	{"pg_rooms.max_pending",
 		"Largest sum of the messages of one transaction.",
 		"They are kept in memory until it commits.",
 	&rooms_max_pending, 64 * 1024, 64, ROOMS_MAX_PENDING_LIMIT, PGC_SUSET, GUC_UNIT_KB, 0},
 };
 
 static const StringSetting string_settings[] = {
-	{PREFIX "database",
+	{"pg_rooms.database",
 		"Name of the database whose sessions may emit.",
 		NULL,
 	&rooms_database, "postgres", 0, check_database, NULL, NULL, false},
-	{PREFIX "listen_addresses",
+	{"pg_rooms.listen_addresses",
 		"Host names or addresses to listen on for clients.",
 		"A list; * stands for all addresses.",
 	&rooms_listen_addresses, "localhost", GUC_LIST_INPUT, check_text, NULL, NULL, false},
-	{PREFIX "path",
+	{"pg_rooms.path",
 		"Path of the URL that Socket.IO clients use.",
 		"Begins and ends with a slash.",
 	&rooms_path, "/socket.io/", 0, check_path, NULL, NULL, true},
-	{PREFIX "namespaces",
+	{"pg_rooms.namespaces",
 		"Namespaces that clients may connect to.",
 		"A list; each begins with a slash.",
 	&rooms_namespaces, "/", GUC_LIST_INPUT, check_namespaces, NULL, NULL, true},
-	{PREFIX "document_root",
+	{"pg_rooms.document_root",
 		"Directory whose files are served over HTTP.",
 		"Empty: no files are served.",
 	&rooms_document_root, "", 0, check_document_root, NULL, NULL, true},
-	{PREFIX "allowed_origins",
+	{"pg_rooms.allowed_origins",
 		"Origins whose pages may connect.",
 		"A list such as https://example.com; * allows any; empty allows only the gateway's own host.",
 	&rooms_allowed_origins, "", GUC_LIST_INPUT, check_origins, NULL, NULL, true},
-	{PREFIX "jwt_secret",
+	{"pg_rooms.jwt_secret",
 		"Secret that tokens are signed with by HS256, HS384 or HS512.",
 		"At least 32 bytes. jwt_secret_file, if set, takes precedence.",
 	&masked_secret, MASK, GUC_NOT_IN_SAMPLE, check_secret, assign_secret, show_secret, false},
-	{PREFIX "jwt_secret_file",
+	{"pg_rooms.jwt_secret_file",
 		"File with the secret that tokens are signed with.",
 		"A newline at its end does not count.",
 	&rooms_jwt_secret_file, "", 0, check_text, NULL, NULL, false},
-	{PREFIX "jwt_public_key_file",
+	{"pg_rooms.jwt_public_key_file",
 		"PEM file with the public key that tokens are verified with.",
 		"RSA for RS256 to PS512, EC for ES256 to ES512.",
 	&rooms_jwt_public_key_file, "", 0, check_text, NULL, NULL, false},
-	{PREFIX "jwt_audience",
+	{"pg_rooms.jwt_audience",
 		"Audience that tokens must name in \"aud\".",
 		"Empty: not checked.",
 	&rooms_jwt_audience, "", 0, check_text, NULL, NULL, true},
-	{PREFIX "jwt_issuer",
+	{"pg_rooms.jwt_issuer",
 		"Issuer that tokens must name in \"iss\".",
 		"Empty: not checked.",
 	&rooms_jwt_issuer, "", 0, check_text, NULL, NULL, true},
-	{PREFIX "user_claim",
+	{"pg_rooms.user_claim",
 		"Claims that may hold the user's id; the first present wins.",
 		NULL,
 	&rooms_user_claim, "userId,user_id,sub", GUC_LIST_INPUT, check_claims, NULL, NULL, true},
-	{PREFIX "tenant_claim",
+	{"pg_rooms.tenant_claim",
 		"Claims that may hold the tenant's id; the first present wins.",
 		NULL,
 	&rooms_tenant_claim, "tenantId,tenant_id", GUC_LIST_INPUT, check_claims, NULL, NULL, true},
-	{PREFIX "role_claim",
+	{"pg_rooms.role_claim",
 		"Claims that may hold the user's role; the first present wins.",
 		NULL,
 	&rooms_role_claim, "role", GUC_LIST_INPUT, check_claims, NULL, NULL, true},
@@ -236,28 +235,28 @@ static const StringSetting string_settings[] = {
 void
 guc_init(bool preloaded)
 {
-	DefineCustomBoolVariable(PREFIX "emit",
+	DefineCustomBoolVariable("pg_rooms.emit",
 							 "Makes the emitting functions work.",
 							 "Off: they do nothing, for bulk loads, restores and emergencies.",
 							 &rooms_emit, true, PGC_USERSET, 0, NULL, NULL, NULL);
 	if (!preloaded)
 		return;
 
-	for (int i = 0; i < lengthof(bool_settings); i++)
+	for (size_t i = 0; i < lengthof(bool_settings); i++)
 	{
 		const BoolSetting *s = &bool_settings[i];
 
 		DefineCustomBoolVariable(s->name, s->short_text, s->long_text, s->variable,
 								 false, PGC_SIGHUP, 0, NULL, NULL, NULL);
 	}
-	for (int i = 0; i < lengthof(int_settings); i++)
+	for (size_t i = 0; i < lengthof(int_settings); i++)
 	{
 		const IntSetting *s = &int_settings[i];
 
 		DefineCustomIntVariable(s->name, s->short_text, s->long_text, s->variable,
 								s->initial, s->min, s->max, s->context, s->flags, NULL, NULL, NULL);
 	}
-	for (int i = 0; i < lengthof(string_settings); i++)
+	for (size_t i = 0; i < lengthof(string_settings); i++)
 	{
 		const StringSetting *s = &string_settings[i];
 
@@ -293,19 +292,19 @@ guc_config_payload(StringInfo out)
 	char	   *key = guc_jwt_secret();
 
 	append_u32(out, 0);			/* the count, known at the end */
-	append_pair(out, PREFIX "jwt_secret", slice_cstring(key ? key : ""));
+	append_pair(out, "pg_rooms.jwt_secret", slice_cstring(key ? key : ""));
 	key = rooms_jwt_public_key_file[0] != '\0' ?
 		read_key_file("pg_rooms.jwt_public_key_file", rooms_jwt_public_key_file) : "";
-	append_pair(out, PREFIX "jwt_public_key", slice_cstring(key));
+	append_pair(out, "pg_rooms.jwt_public_key", slice_cstring(key));
 
-	for (int i = 0; i < lengthof(bool_settings); i++)
+	for (size_t i = 0; i < lengthof(bool_settings); i++)
 	{
 		if (!bool_settings[i].gateway)
 			continue;
 		append_pair(out, bool_settings[i].name, slice_cstring(*bool_settings[i].variable ? "on" : "off"));
 		count++;
 	}
-	for (int i = 0; i < lengthof(int_settings); i++)
+	for (size_t i = 0; i < lengthof(int_settings); i++)
 	{
 		char		text[24];
 
@@ -316,7 +315,7 @@ guc_config_payload(StringInfo out)
 		append_pair(out, int_settings[i].name, slice_cstring(text));
 		count++;
 	}
-	for (int i = 0; i < lengthof(string_settings); i++)
+	for (size_t i = 0; i < lengthof(string_settings); i++)
 	{
 		if (!string_settings[i].gateway)
 			continue;
@@ -329,7 +328,7 @@ guc_config_payload(StringInfo out)
 static void
 append_pair(StringInfo out, const char *name, Slice value)
 {
-	Slice		n = slice_cstring(name + strlen(PREFIX));
+	Slice		n = slice_cstring(name + strlen("pg_rooms."));
 
 	append_u32(out, (uint32) n.len);
 	appendBinaryStringInfo(out, (const char *) n.data, n.len);
@@ -433,7 +432,7 @@ is_blank(const char *text)
 }
 
 static bool
-check_text(char **value, void **extra, GucSource source)
+check_text(char **value, void **extra pg_attribute_unused(), GucSource source pg_attribute_unused())
 {
 	if (!has_control(*value))
 		return true;
@@ -442,7 +441,7 @@ check_text(char **value, void **extra, GucSource source)
 }
 
 static bool
-check_database(char **value, void **extra, GucSource source)
+check_database(char **value, void **extra pg_attribute_unused(), GucSource source pg_attribute_unused())
 {
 	if (**value != '\0' && strlen(*value) < NAMEDATALEN)
 		return true;
@@ -451,7 +450,7 @@ check_database(char **value, void **extra, GucSource source)
 }
 
 static bool
-check_path(char **value, void **extra, GucSource source)
+check_path(char **value, void **extra pg_attribute_unused(), GucSource source pg_attribute_unused())
 {
 	size_t		length = strlen(*value);
 
@@ -578,7 +577,7 @@ check_claims(char **value, void **extra, GucSource source)
  * default, and what a parallel worker gets from its leader: no secret there.
  */
 static bool
-check_secret(char **value, void **extra, GucSource source)
+check_secret(char **value, void **extra, GucSource source pg_attribute_unused())
 {
 	char	   *mask;
 
@@ -596,7 +595,7 @@ check_secret(char **value, void **extra, GucSource source)
 }
 
 static void
-assign_secret(const char *value, void *extra)
+assign_secret(const char *value pg_attribute_unused(), void *extra)
 {
 	secret = extra;
 }

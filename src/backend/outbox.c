@@ -201,7 +201,7 @@ grow(Size needed)
 }
 
 static void
-xact_callback(XactEvent event, void *arg)
+xact_callback(XactEvent event, void *arg pg_attribute_unused())
 {
 	switch (event)
 	{
@@ -320,7 +320,8 @@ finish_abort(void)
 }
 
 static void
-subxact_callback(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, void *arg)
+subxact_callback(SubXactEvent event, SubTransactionId mine pg_attribute_unused(),
+				 SubTransactionId parent pg_attribute_unused(), void *arg pg_attribute_unused())
 {
 	if (outbox.marks == NULL)
 		return;

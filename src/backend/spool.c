@@ -123,7 +123,7 @@ spool_remove(FullTransactionId xid)
 {
 	static const char *const suffixes[] = {"", SPOOL_TEMPORARY};
 
-	for (int i = 0; i < lengthof(suffixes); i++)
+	for (size_t i = 0; i < lengthof(suffixes); i++)
 	{
 		char		path[MAXPGPATH];
 
