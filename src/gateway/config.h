@@ -13,22 +13,26 @@
 
 typedef struct Config
 {
-	char	   *storage;		/* every string below points in here */
+	char	   *storage;		/* every string below points in here, or to "" */
+	size_t		storage_len;
 	const char *path;			/* of the Engine.IO endpoint: starts and ends with '/' */
 	const char *namespaces;		/* comma-separated */
 	const char *document_root;	/* "" : serve no files */
 	const char *allowed_origins;	/* "", "*", or a comma-separated list */
 	bool		cors_credentials;
-	bool		log_connections;
 	ServerOptions server;
 	AuthSettings auth;
 } Config;
 
 /*
- * Parses a CONFIG payload.  False: malformed, or a name or value that this
+ * Parses a CONFIG payload.  Texts that are not sent are ""; numbers and
+ * switches must be there.  False: malformed, or a name or value that this
  * build does not know; *error is static text or points into c->storage.
+ * Either way config_clear() frees.
  */
 extern bool config_parse(Config *c, Slice payload, const char **error);
+
+/* Wipes the strings (there are secrets among them) and frees them. */
 extern void config_clear(Config *c);
 
 #endif							/* ROOMS_GATEWAY_CONFIG_H */

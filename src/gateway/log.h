@@ -7,6 +7,11 @@
 
 #include "wire/link.h"
 
+/* Takes a finished line; `hint` is "" for none.  False: could not, use stderr. */
+typedef bool (*LogSink) (void *ctx, LinkLogLevel level, const char *message, const char *hint);
+
+extern void log_set_sink(LogSink sink, void *ctx);
+
 /* `hint` may be NULL.  Texts are cut at 1000 bytes and made valid UTF-8 without control characters. */
 extern void log_message(LinkLogLevel level, const char *hint, const char *format,...)
 			__attribute__((format(printf, 3, 4)));

@@ -1,0 +1,320 @@
+/*
+ * listener.c - the libwebsockets context on our loop, and its one callback.
+ *
+ * main.c owns the Listener.  Connections come from accept.c and are adopted
+ * into a vhost that does not listen itself; from then on libwebsockets calls
+ * listener_callback(), which passes to ws.c or http.c.  The core's hooks come
+ * back through here to the connection of the session concerned.
+ *
+ * libwebsockets runs on our uv loop ("foreign loop": it then leaves signal
+ * handlers alone) by a plug-in that is a Debian package of its own; without
+ * it the gateway cannot start.  Its messages are kept until the start is
+ * over, to explain a failure; later ones are caused by clients and dropped.
+ */
+#include "gateway/conn.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "core/alloc.h"
+#include "gateway/log.h"
+#include "gateway/recv_guard.h"
+
+#define RX_BUFFER			1024	/* per connection: the largest part of its memory */
+#define MAX_HEADER_BYTES	16384
+#define HEADER_TIMEOUT_S	10		/* to send a request's head, from its first silence */
+#define BODY_TIMEOUT_S		20		/* between two pieces of a body */
+#define KEEPALIVE_S			20
+#define CONNECTIONS_SPARE	64
+#define DESCRIPTORS_SPARE	64		/* for everything that is no client */
+
+static int	listener_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t len);
+static void listener_accepted(void *ctx, int fd, const char *address);
+static void listener_flush(void *ctx, Session *s);
+static void listener_closed(void *ctx, Session *s, CloseReason reason);
+static void listener_probe_send(void *ctx, Session *s, Slice packet);
+static void listener_probe_close(void *ctx, Session *s);
+static bool listener_create_context(Listener *l);
+static void listener_log(int level, const char *line);
+static void conn_free(Conn *c);
+
+static char listener_last_error[200];
+
+Listener *
+listener_new(uv_loop_t *loop, const char **error, const char **hint)
+{
+	Listener   *l = xcalloc(1, sizeof(*l));
+
+	l->loop = loop;
+	l->root = -1;
+	lws_set_log_level(LLL_ERR | LLL_WARN, listener_log);
+	if (!listener_create_context(l))
+	{
+		*error = listener_last_error[0] ? listener_last_error : "libwebsockets could not be started";
+		*hint = "Install libwebsockets' plug-in for libuv (package libwebsockets-evlib-uv).";
+		free(l);
+		return NULL;
+	}
+	lws_set_log_level(0, NULL);
+	l->parking = http_parking_new(loop);
+	if (!l->parking)
+	{
+		*error = "could not create an epoll set";
+		*hint = NULL;
+		return NULL;			/* the process is about to exit */
+	}
+	l->acceptor = acceptor_new(loop, listener_accepted, l);
+	return l;
+}
+
+static bool
+listener_create_context(Listener *l)
+{
+	static const struct lws_protocols protocols[] = {
+		{.name = "engine.io",.callback = listener_callback,.rx_buffer_size = RX_BUFFER,.tx_packet_size = WRITE_MAX},
+		{.name = NULL}
+	};
+	/* Engine.IO has its own heartbeat, and a PING must not fall between our writes. */
+	static const lws_retry_bo_t no_pings = {.secs_since_valid_ping = 0,.secs_since_valid_hangup = 0};
+	void	   *loops[1] = {l->loop};
+	struct lws_context_creation_info info;
+
+	memset(&info, 0, sizeof(info));
+	info.port = CONTEXT_PORT_NO_LISTEN_SERVER;
+	info.options = LWS_SERVER_OPTION_EXPLICIT_VHOSTS | LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_VALIDATE_UTF8;
+	info.foreign_loops = loops;
+	info.gid = info.uid = (gid_t) -1;
+	info.max_http_header_data = MAX_HEADER_BYTES;
+	info.timeout_secs = BODY_TIMEOUT_S;
+	info.user = l;
+	l->context = lws_create_context(&info);
+	if (!l->context)
+		return false;
+
+	info.vhost_name = "pg_rooms";
+	info.protocols = protocols;
+	info.timeout_secs_ah_idle = HEADER_TIMEOUT_S;
+	info.keepalive_timeout = KEEPALIVE_S;
+	info.retry_and_idle_policy = &no_pings;
+	l->vhost = lws_create_vhost(l->context, &info);
+	return l->vhost != NULL;
+}
+
+static void
+listener_log(int level, const char *line)
+{
+	(void) level;
+	snprintf(listener_last_error, sizeof(listener_last_error), "libwebsockets: %.*s",
+			 (int) strcspn(line, "\n"), line);
+}
+
+void
+listener_hooks(ServerHooks *hooks)
+{
+	hooks->flush = listener_flush;
+	hooks->closed = listener_closed;
+	hooks->probe_send = listener_probe_send;
+	hooks->probe_close = listener_probe_close;
+}
+
+void
+listener_set_server(Listener *l, Server *server)
+{
+	l->server = server;
+	l->counters = server_counters(server);
+}
+
+bool
+listener_configure(Listener *l, const Config *c, const char **error)
+{
+	struct rlimit files = {0, 0};
+	uint64_t	limit = 2 * (uint64_t) c->server.max_connections + CONNECTIONS_SPARE;
+	int			root = -1;
+
+	if (c->document_root[0])
+	{
+		root = open(c->document_root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+		if (root < 0)
+		{
+			*error = strerror(errno);
+			return false;
+		}
+	}
+	if (l->root >= 0)
+		close(l->root);
+	l->root = root;
+	free(l->settings.path);
+	free(l->settings.allowed_origins);
+	l->settings.path = xstrndup(c->path, strlen(c->path));
+	l->settings.allowed_origins = xstrndup(c->allowed_origins, strlen(c->allowed_origins));
+	l->settings.cors_credentials = c->cors_credentials;
+	l->settings.max_payload = c->server.max_payload;
+
+	/* A polling client has two connections at a time, one parked and one to send. */
+	getrlimit(RLIMIT_NOFILE, &files);
+	if (limit > files.rlim_cur - DESCRIPTORS_SPARE)
+		limit = files.rlim_cur - DESCRIPTORS_SPARE;
+	acceptor_set_limit(l->acceptor, (uint32_t) limit);
+	return true;
+}
+
+void
+listener_listen(Listener *l, const int *fds, int count)
+{
+	acceptor_listen(l->acceptor, fds, count);
+}
+
+uint32_t
+listener_connections(const Listener *l)
+{
+	return acceptor_count(l->acceptor);
+}
+
+void
+listener_close(Listener *l)
+{
+	acceptor_listen(l->acceptor, NULL, 0);
+	http_parking_free(l->parking);
+	lws_context_destroy(l->context);
+}
+
+void
+listener_free(Listener *l)
+{
+	acceptor_free(l->acceptor);
+	if (l->root >= 0)
+		close(l->root);
+	free(l->settings.path);
+	free(l->settings.allowed_origins);
+	free(l);
+}
+
+/* ---- connections ---- */
+
+static void
+listener_accepted(void *ctx, int fd, const char *address)
+{
+	Listener   *l = ctx;
+	Conn	   *c = xcalloc(1, sizeof(*c));
+
+	c->listener = l;
+	c->fd = fd;
+	snprintf(c->address, sizeof(c->address), "%s", address);
+	guard_open(fd);
+	c->wsi = lws_adopt_socket_vhost(l->vhost, fd);
+	if (c->wsi)
+		lws_set_opaque_user_data(c->wsi, c);
+	else
+		conn_free(c);			/* libwebsockets has closed the descriptor */
+}
+
+void
+conn_kill(Conn *c)
+{
+	if (c->dying)
+		return;
+	c->dying = true;
+	lws_set_timeout(c->wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_ASYNC);
+}
+
+static void
+conn_free(Conn *c)
+{
+	guard_close(c->fd);
+	acceptor_closed_one(c->listener->acceptor);
+	if (c->upgrade)
+	{
+		request_clear(c->upgrade);
+		free(c->upgrade);
+	}
+	free(c->message);
+	free(c);
+}
+
+static int
+listener_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t len)
+{
+	Conn	   *c = wsi ? lws_get_opaque_user_data(wsi) : NULL;
+
+	(void) user;
+	if (!c)
+		return 0;				/* of the context or vhost, or before the adoption is complete */
+	switch (reason)
+	{
+		case LWS_CALLBACK_HTTP:
+			return http_begin(c, in, len);
+		case LWS_CALLBACK_HTTP_BODY:
+			return http_body(c, in, len);
+		case LWS_CALLBACK_HTTP_BODY_COMPLETION:
+			return http_body_complete(c);
+		case LWS_CALLBACK_HTTP_WRITEABLE:
+			return http_writable(c);
+		case LWS_CALLBACK_HTTP_CONFIRM_UPGRADE:
+			return ws_confirm(c);
+		case LWS_CALLBACK_ESTABLISHED:
+			return ws_established(c);
+		case LWS_CALLBACK_RECEIVE:
+			return ws_receive(c, in, len);
+		case LWS_CALLBACK_SERVER_WRITEABLE:
+			return ws_writable(c);
+		case LWS_CALLBACK_CLOSED:
+		case LWS_CALLBACK_CLOSED_HTTP:
+			ws_gone(c);
+			http_gone(c);
+			return 0;
+		case LWS_CALLBACK_WSI_DESTROY:
+			ws_gone(c);
+			http_gone(c);
+			lws_set_opaque_user_data(wsi, NULL);
+			conn_free(c);
+			return 0;
+			/* "CONNECT x" makes it a raw connection: not served. */
+		case LWS_CALLBACK_RAW_ADOPT:
+		case LWS_CALLBACK_RAW_RX:
+			return -1;
+		default:
+			return 0;
+	}
+}
+
+/* ---- the core's hooks ---- */
+
+static void
+listener_flush(void *ctx, Session *s)
+{
+	(void) ctx;
+	if (s->poll)
+		polling_answer(s);
+	if (s->transport == TRANSPORT_WEBSOCKET)
+		ws_flush(s->ws, s);
+}
+
+static void
+listener_closed(void *ctx, Session *s, CloseReason reason)
+{
+	(void) ctx;
+	if (s->poll)
+		polling_answer(s);
+	if (s->ws)
+		ws_hangup(s->ws, reason);
+	if (s->probe)
+		ws_hangup(s->probe, reason);
+}
+
+static void
+listener_probe_send(void *ctx, Session *s, Slice packet)
+{
+	(void) ctx;
+	ws_send_probe(s->probe, packet);
+}
+
+static void
+listener_probe_close(void *ctx, Session *s)
+{
+	(void) ctx;
+	ws_hangup(s->probe, CLOSE_FORCED);
+}

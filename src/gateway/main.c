@@ -1,0 +1,465 @@
+/*
+ * main.c - the gateway's process: start, parts, loop, end.
+ *
+ * Started by the worker (backend/gateway_process.c) with a socketpair on
+ * LINK_FD and nothing else: no arguments, no environment to speak of.  All it
+ * knows comes over the link.  One thread, one uv loop; this file owns the
+ * parts and joins them: the link's frames go to the core and the listener,
+ * the core's questions (random bytes, may this token in?) are answered here.
+ *
+ * A turn of the loop: link and client input is dispatched as it comes; before
+ * the loop waits again server_flush() writes everything that was queued, once
+ * per client.
+ *
+ * It ends by itself, with status 0 or 1 only (a postmaster that is process 1
+ * of a container takes other statuses of strays for a crash of its own): when
+ * the link closes, on STOP, on SIGTERM (also the parent-death signal), when a
+ * setting cannot work at start, or by the watchdog.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include "gateway/auth.h"
+#include "gateway/config.h"
+#include "gateway/listener.h"
+#include "gateway/log.h"
+#include "gateway/recv_guard.h"
+#include "gateway/watchdog.h"
+#include "gateway/worker_link.h"
+
+#define MAX_FILES			(1 << 20)	/* tables are indexed by descriptor */
+#define MAX_NAMESPACES		256
+#define WATCHDOG_S			10
+#define STATS_MS			1000
+#define FAREWELL_TICK_MS	20
+#define FAREWELL_TICKS		25		/* half a second for clients to be hung up on */
+
+typedef struct Gateway
+{
+	uv_loop_t	loop;
+	uv_prepare_t flush;
+	uv_timer_t	tick;			/* the core's clock, runs while there are sessions */
+	uv_timer_t	second;			/* statistics, watchdog */
+	uv_timer_t	farewell;		/* waits for connections to close at the end */
+	uv_signal_t sigterm;
+	WorkerLink *link;
+	Listener   *listener;
+	Server	   *server;			/* NULL until the first CONFIG */
+	const uint64_t *counters;	/* the server's */
+	Auth	   *auth;
+	bool		listening;
+	bool		leaving;
+	int			farewell_ticks;
+	int			status;
+} Gateway;
+
+static void process_harden(void);
+static rlim_t process_raise_files(void);
+static void process_unblock_sigterm(void);
+static void gateway_start(Gateway *g);
+static void gateway_leave(Gateway *g, int status);
+static void gateway_destroy(Gateway *g);
+static void gateway_fail(Gateway *g, const char *what, const char *error, const char *hint);
+
+static void on_config(void *ctx, Slice payload);
+static void on_listen(void *ctx, const int *fds, int count);
+static void on_message(void *ctx, const LinkMessage *m);
+static void on_stop(void *ctx);
+static void on_link_closed(void *ctx, bool failed);
+static void on_sigterm(uv_signal_t *handle, int signum);
+static void on_flush(uv_prepare_t *handle);
+static void on_tick(uv_timer_t *timer);
+static void on_second(uv_timer_t *timer);
+static void on_farewell(uv_timer_t *timer);
+
+static bool config_apply(Gateway *g, const Config *c);
+static void config_apply_namespaces(Server *s, const char *list);
+static void hook_random(void *ctx, uint8_t *out, size_t n);
+static bool hook_authorize(void *ctx, const Session *s, Slice auth, Identity *id, ConnectError *err);
+
+int
+main(void)
+{
+	static Gateway gateway;		/* zeroed */
+	Gateway    *g = &gateway;
+
+	process_harden();
+	if (!guard_init(process_raise_files()))
+	{
+		fprintf(stderr, "pg_rooms gateway: built so that recv() is not its own, refusing to run\n");
+		return 1;
+	}
+	gateway_start(g);
+	process_unblock_sigterm();
+	if (!g->leaving)
+		uv_run(&g->loop, UV_RUN_DEFAULT);
+	if (g->link)
+		worker_link_drain(g->link);
+#if defined(__SANITIZE_ADDRESS__) || defined(ROOMS_CLEAN_EXIT)
+	/* Only here does a leak mean anything. */
+	gateway_destroy(g);
+	return g->status;
+#else
+	(void) gateway_destroy;
+	_exit(g->status);
+#endif
+}
+
+/* ---- the process ---- */
+
+/* Gone with the worker; no core file or debugger shows secrets; no new privileges. */
+static void
+process_harden(void)
+{
+	struct rlimit none = {0, 0};
+	pid_t		parent = getppid();
+
+	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	if (getppid() != parent)
+		_exit(0);				/* it died before the signal was asked for */
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	setrlimit(RLIMIT_CORE, &none);
+	signal(SIGPIPE, SIG_IGN);
+}
+
+/* As many as the system lets us; libwebsockets sizes its tables by the limit. */
+static rlim_t
+process_raise_files(void)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) != 0)
+		return 1024;
+	files.rlim_cur = files.rlim_max < MAX_FILES ? files.rlim_max : MAX_FILES;
+	setrlimit(RLIMIT_NOFILE, &files);
+	getrlimit(RLIMIT_NOFILE, &files);
+	return files.rlim_cur;
+}
+
+/* The worker starts us with it blocked: until now nothing would have handled it. */
+static void
+process_unblock_sigterm(void)
+{
+	sigset_t	all;
+
+	sigemptyset(&all);
+	sigprocmask(SIG_SETMASK, &all, NULL);
+}
+
+/* ---- start and end ---- */
+
+static void
+gateway_start(Gateway *g)
+{
+	const WorkerLinkHandlers handlers = {.ctx = g,.config = on_config,.listen = on_listen,
+		.message = on_message,.stop = on_stop,.closed = on_link_closed};
+	const char *error;
+	const char *hint;
+
+	uv_loop_init(&g->loop);
+	uv_prepare_init(&g->loop, &g->flush);
+	uv_timer_init(&g->loop, &g->tick);
+	uv_timer_init(&g->loop, &g->second);
+	uv_timer_init(&g->loop, &g->farewell);
+	uv_signal_init(&g->loop, &g->sigterm);
+	g->flush.data = g->tick.data = g->second.data = g->farewell.data = g->sigterm.data = g;
+	uv_signal_start(&g->sigterm, on_sigterm, SIGTERM);
+
+	g->link = worker_link_new(&g->loop, LINK_FD, &handlers);
+	if (!g->link)
+	{
+		log_message(LINK_LOG_FATAL, "It is started by the pg_rooms worker of a PostgreSQL server.",
+					"there is no link to a worker");
+		gateway_leave(g, 1);
+		return;
+	}
+	g->listener = listener_new(&g->loop, &error, &hint);
+	if (!g->listener)
+	{
+		gateway_fail(g, "could not start the listener", error, hint);
+		return;
+	}
+	uv_prepare_start(&g->flush, on_flush);
+	uv_timer_start(&g->second, on_second, STATS_MS, STATS_MS);
+	watchdog_start(WATCHDOG_S);
+}
+
+static void
+gateway_fail(Gateway *g, const char *what, const char *error, const char *hint)
+{
+	log_message(LINK_LOG_FATAL, hint, "%s: %s", what, error);
+	gateway_leave(g, 1);
+}
+
+/*
+ * Hangs up on all clients, without a DISCONNECT packet: they are to come back
+ * to the next gateway by themselves.  The loop ends when they are gone, or
+ * soon in any case.
+ */
+static void
+gateway_leave(Gateway *g, int status)
+{
+	if (g->leaving)
+		return;
+	g->leaving = true;
+	g->status = status;
+	if (!g->listener)
+	{
+		uv_stop(&g->loop);
+		return;
+	}
+	listener_listen(g->listener, NULL, 0);
+	if (g->server)
+		server_shutdown(g->server);
+	uv_timer_start(&g->farewell, on_farewell, 0, FAREWELL_TICK_MS);
+}
+
+static void
+on_farewell(uv_timer_t *timer)
+{
+	Gateway    *g = timer->data;
+
+	if (listener_connections(g->listener) == 0 || ++g->farewell_ticks > FAREWELL_TICKS)
+		uv_stop(&g->loop);
+}
+
+static void
+gateway_destroy(Gateway *g)
+{
+	if (g->listener)
+		listener_close(g->listener);
+	if (g->link)
+		worker_link_free(g->link);
+	uv_close((uv_handle_t *) &g->flush, NULL);
+	uv_close((uv_handle_t *) &g->tick, NULL);
+	uv_close((uv_handle_t *) &g->second, NULL);
+	uv_close((uv_handle_t *) &g->farewell, NULL);
+	uv_close((uv_handle_t *) &g->sigterm, NULL);
+	for (int i = 0; i < 10; i++)
+		uv_run(&g->loop, UV_RUN_NOWAIT);
+	if (g->listener)
+		listener_free(g->listener);
+	if (g->server)
+		server_free(g->server);
+	if (g->auth)
+		auth_free(g->auth);
+	for (int i = 0; i < 10; i++)
+		uv_run(&g->loop, UV_RUN_NOWAIT);
+	uv_loop_close(&g->loop);
+}
+
+/* ---- from the worker ---- */
+
+static void
+on_config(void *ctx, Slice payload)
+{
+	Gateway    *g = ctx;
+	Config		c;
+	const char *error;
+
+	if (g->leaving)
+		return;
+	if (!config_parse(&c, payload, &error))
+		gateway_fail(g, "bad configuration", error, "The gateway and the library must be of one build.");
+	else if (config_apply(g, &c) && g->listening)
+		worker_link_ready(g->link);
+	config_clear(&c);
+}
+
+/* A setting that cannot work ends the gateway at start; at a reload the old one stays. */
+static bool
+config_apply(Gateway *g, const Config *c)
+{
+	const char *error = NULL;
+	const char *warning = NULL;
+	const char *what = "could not use the keys for tokens";
+	const char *hint = "Check pg_rooms.jwt_public_key_file.";
+	Auth	   *auth = auth_new(&c->auth, &error, &warning);
+
+	if (auth && !listener_configure(g->listener, c, &error))
+	{
+		auth_free(auth);
+		auth = NULL;
+		what = "could not open the folder of pg_rooms.document_root";
+		hint = "It must be an absolute path that the server's operating-system user can read.";
+	}
+	if (!auth && !g->server)
+	{
+		gateway_fail(g, what, error, hint);
+		return false;
+	}
+	if (!auth)
+	{
+		log_message(LINK_LOG_WARNING, hint, "%s, the configuration stays as it was: %s", what, error);
+		return true;
+	}
+	if (warning)
+		log_message(LINK_LOG_WARNING,
+					"Set pg_rooms.jwt_secret (32 bytes or more), pg_rooms.jwt_secret_file or pg_rooms.jwt_public_key_file.",
+					"%s", warning);
+	if (g->auth)
+		auth_free(g->auth);
+	g->auth = auth;
+	if (g->server)
+		server_configure(g->server, &c->server);
+	else
+	{
+		ServerHooks hooks = {.ctx = g,.random = hook_random,.authorize = hook_authorize};
+
+		listener_hooks(&hooks);
+		g->server = server_new(&c->server, &hooks, uv_now(&g->loop));
+		listener_set_server(g->listener, g->server);
+		g->counters = server_counters(g->server);
+	}
+	config_apply_namespaces(g->server, c->namespaces);
+	return true;
+}
+
+static void
+config_apply_namespaces(Server *s, const char *list)
+{
+	Slice		names[MAX_NAMESPACES];
+	uint32_t	count = 0;
+
+	while (*list && count < MAX_NAMESPACES)
+	{
+		size_t		len;
+
+		list += strspn(list, ", \t");
+		len = strcspn(list, ", \t");
+		if (len > 0)
+			names[count++] = slice(list, len);
+		list += len;
+	}
+	server_set_namespaces(s, names, count);
+}
+
+static void
+on_listen(void *ctx, const int *fds, int count)
+{
+	Gateway    *g = ctx;
+
+	if (g->leaving || !g->server)
+	{
+		for (int i = 0; i < count; i++)
+			close(fds[i]);
+		if (!g->leaving)
+			gateway_fail(g, "bad order of frames", "LISTEN came before CONFIG", NULL);
+		return;
+	}
+	listener_listen(g->listener, fds, count);
+	g->listening = true;
+	worker_link_ready(g->link);
+}
+
+static void
+on_message(void *ctx, const LinkMessage *m)
+{
+	Gateway    *g = ctx;
+
+	if (!g->server || g->leaving)
+		return;
+	if (server_message(g->server, m, uv_now(&g->loop)) != WIRE_OK)
+		log_message(LINK_LOG_WARNING, "The gateway and the library must be of one build.",
+					"ignored a malformed message of transaction %llu", (unsigned long long) m->xid);
+}
+
+static void
+on_stop(void *ctx)
+{
+	gateway_leave(ctx, 0);
+}
+
+static void
+on_link_closed(void *ctx, bool failed)
+{
+	gateway_leave(ctx, failed ? 1 : 0);
+}
+
+static void
+on_sigterm(uv_signal_t *handle, int signum)
+{
+	(void) signum;
+	gateway_leave(handle->data, 0);
+}
+
+/* ---- the loop ---- */
+
+static void
+on_flush(uv_prepare_t *handle)
+{
+	Gateway    *g = handle->data;
+	bool		ticking = uv_is_active((uv_handle_t *) &g->tick);
+
+	if (!g->server)
+		return;
+	server_flush(g->server);
+	/* An idle gateway sleeps (on_second() does for what little may be left to do). */
+	if (ticking != (g->counters[COUNTER_CONNECTIONS] > 0))
+	{
+		if (ticking)
+			uv_timer_stop(&g->tick);
+		else
+			uv_timer_start(&g->tick, on_tick, TIMER_TICK_MS, TIMER_TICK_MS);
+	}
+}
+
+static void
+on_tick(uv_timer_t *timer)
+{
+	Gateway    *g = timer->data;
+
+	server_tick(g->server, uv_now(&g->loop));
+}
+
+static void
+on_second(uv_timer_t *timer)
+{
+	Gateway    *g = timer->data;
+
+	watchdog_tick();
+	if (!g->server || g->leaving)
+		return;
+	server_tick(g->server, uv_now(&g->loop));
+	worker_link_stats(g->link, server_counters(g->server));
+}
+
+/* ---- the core's questions ---- */
+
+static void
+hook_random(void *ctx, uint8_t *out, size_t n)
+{
+	(void) ctx;
+	while (n > 0)
+	{
+		ssize_t		got = getrandom(out, n, 0);
+
+		if (got < 0 && errno != EINTR)
+		{
+			log_message(LINK_LOG_FATAL, NULL, "no random numbers: %s", strerror(errno));
+			_exit(1);
+		}
+		if (got > 0)
+		{
+			out += got;
+			n -= (size_t) got;
+		}
+	}
+}
+
+static bool
+hook_authorize(void *ctx, const Session *s, Slice auth, Identity *id, ConnectError *err)
+{
+	Gateway    *g = ctx;
+
+	return auth_connect(g->auth, auth, session_peer(s)->authorization, time(NULL), id, err);
+}

@@ -1,0 +1,72 @@
+/*
+ * request.h - what an Engine.IO request asks for, and whether it may.  Pure.
+ *
+ * protocol.md 1.1 and 1.2: both transports make the same checks in the same
+ * order, so they are here and not in either.
+ */
+#ifndef ROOMS_GATEWAY_REQUEST_H
+#define ROOMS_GATEWAY_REQUEST_H
+
+#include "core/server.h"
+
+typedef enum HttpMethod
+{
+	HTTP_GET,
+	HTTP_HEAD,
+	HTTP_POST,
+	HTTP_OPTIONS,
+	HTTP_OTHER
+} HttpMethod;
+
+/* The settings that requests are judged by; strings are malloc'ed. */
+typedef struct RequestSettings
+{
+	char	   *path;
+	char	   *allowed_origins;
+	bool		cors_credentials;
+	uint32_t	max_payload;
+} RequestSettings;
+
+#define REQUEST_ORIGIN_MAX 256
+
+typedef struct EngineRequest
+{
+	HttpMethod	method;
+	bool		upgrade;		/* carries a WebSocket handshake */
+
+	/* query */
+	bool		has_transport;	/* a known one */
+	Transport	transport;
+	bool		eio4;
+	bool		has_sid;
+	char		sid[SID_LENGTH + 2];	/* cut: a longer one is nobody's */
+	bool		base64;
+
+	/* header fields */
+	bool		origin_bad;		/* too long or with control characters */
+	char		origin[REQUEST_ORIGIN_MAX];
+	char		host[REQUEST_ORIGIN_MAX];
+	char	   *authorization;	/* malloc'ed or NULL */
+} EngineRequest;
+
+/* Frees what the request owns, not itself. */
+extern void request_clear(EngineRequest *q);
+
+/* Takes one "name=value" of the query; unknown names are ignored. */
+extern void request_parameter(EngineRequest *q, const char *text);
+
+/*
+ * The checks of protocol.md 1.2.  True: *s is the session named by the sid,
+ * or NULL for a handshake.  False: *error is the answer.
+ */
+extern bool request_admit(const EngineRequest *q, const RequestSettings *settings, Server *server,
+						  Session **s, EioError *error) MUST_CHECK;
+
+/* Counts a refusal, and logs that of an origin at most once a minute. */
+extern void request_count_refusal(const EngineRequest *q, EioError error, uint64_t *counters, uint64_t now);
+
+/* The CORS fields that every answer to this request carries; `out` has REQUEST_CORS_MAX bytes. */
+#define REQUEST_CORS_MAX (REQUEST_ORIGIN_MAX + 128)
+extern void request_cors(const EngineRequest *q, const RequestSettings *settings, char *out);
+
+#endif							/* ROOMS_GATEWAY_REQUEST_H */

@@ -1,0 +1,37 @@
+/*
+ * worker_link.h - the gateway's end of the link (wire/link.h).
+ */
+#ifndef ROOMS_GATEWAY_WORKER_LINK_H
+#define ROOMS_GATEWAY_WORKER_LINK_H
+
+#include <uv.h>
+
+#include "wire/counters.h"
+#include "wire/link.h"
+
+typedef struct WorkerLink WorkerLink;
+
+/* Called in the order of the frames.  None may free the link. */
+typedef struct WorkerLinkHandlers
+{
+	void	   *ctx;
+	void		(*config) (void *ctx, Slice payload);
+	void		(*listen) (void *ctx, const int *fds, int count);	/* the descriptors are the callee's */
+	void		(*message) (void *ctx, const LinkMessage *m);
+	void		(*stop) (void *ctx);
+	void		(*closed) (void *ctx, bool failed); /* the worker hung up; failed: we must (said why) */
+} WorkerLinkHandlers;
+
+/* Takes `fd` over and says HELLO.  NULL: not a usable descriptor. */
+extern WorkerLink *worker_link_new(uv_loop_t *loop, int fd, const WorkerLinkHandlers *handlers);
+
+extern void worker_link_ready(WorkerLink *l);
+extern void worker_link_stats(WorkerLink *l, const uint64_t *counters);
+
+/* Waits up to a second until what was said (the last log lines) is sent. */
+extern void worker_link_drain(WorkerLink *l);
+
+/* The memory goes when the loop has closed the handle. */
+extern void worker_link_free(WorkerLink *l);
+
+#endif							/* ROOMS_GATEWAY_WORKER_LINK_H */

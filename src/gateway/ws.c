@@ -1,0 +1,282 @@
+/*
+ * ws.c - Engine.IO's WebSocket transport (protocol.md 1.6, 1.8).
+ *
+ * In: upgrade requests are checked before libwebsockets accepts them; the
+ * pieces in which it delivers a message are put together, up to max_payload.
+ * It checks UTF-8 itself, across pieces, but gives pieces out before a bad
+ * byte comes, so only complete messages are acted on.
+ *
+ * Out: frames are made once per message (core/frame.h) and written as raw
+ * bytes, many per write, from server_flush().  LWS_WRITE_RAW on a WebSocket
+ * connection skips libwebsockets' framing and keeps its buffering of what the
+ * kernel did not take.  That buffer has no limit, hence the rule: never write
+ * while lws_partial_buffered().  A frame is always given whole: a PONG of
+ * libwebsockets' own may follow any write.
+ */
+#include "gateway/conn.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <strings.h>
+
+#include "core/alloc.h"
+#include "gateway/recv_guard.h"
+
+#define CLOSE_NORMAL		1000
+#define CLOSE_GOING_AWAY	1001
+#define CLOSE_TOO_BIG		1009
+#define CLOSE_TRY_LATER		1013
+
+static int	ws_refuse(Conn *c, int status, const char *message);
+static int	ws_close(Conn *c, int code, const char *reason);
+static bool ws_append(Conn *c, const void *bytes, size_t len, size_t remaining);
+static uint32_t ws_gather(Listener *l, Queue *q, uint8_t **bytes, size_t *len);
+
+/* ---- the handshake ---- */
+
+int
+ws_confirm(Conn *c)
+{
+	Listener   *l = c->listener;
+	EngineRequest *q;
+	Session    *s;
+	EioError	error;
+	char	   *path;
+	int			path_len;
+	char		protocol[16];
+	char		version[4];
+
+	/*
+	 * CVE-2025-11677: after a refused upgrade libwebsockets can come here with
+	 * freed headers; then there is no Upgrade field.  Nor is `in` touched.
+	 */
+	if (lws_hdr_total_length(c->wsi, WSI_TOKEN_UPGRADE) <= 0 || c->http != NULL || c->upgrade != NULL ||
+		lws_http_get_uri_and_method(c->wsi, &path, &path_len) < 0)
+		return -1;
+	if ((size_t) path_len < strlen(l->settings.path) ||
+		memcmp(path, l->settings.path, strlen(l->settings.path)) != 0)
+		return ws_refuse(c, 404, "Not Found");
+	if (lws_hdr_copy(c->wsi, protocol, sizeof(protocol), WSI_TOKEN_UPGRADE) < 0 ||
+		strcasecmp(protocol, "websocket") != 0 ||
+		lws_hdr_copy(c->wsi, version, sizeof(version), WSI_TOKEN_VERSION) < 0 || strcmp(version, "13") != 0)
+		return ws_refuse(c, 400, eio_error_message(EIO_BAD_REQUEST));
+
+	c->upgrade = q = xmalloc(sizeof(*q));
+	http_read_request(c->wsi, q);
+	if (!request_admit(q, &l->settings, l->server, &s, &error))
+	{
+		request_count_refusal(q, error, l->counters, uv_now(l->loop));
+		return ws_refuse(c, eio_error_status(error), eio_error_message(error));
+	}
+	return 0;
+}
+
+/* As the reference answers a failed upgrade: text, and the connection closed. */
+static int
+ws_refuse(Conn *c, int status, const char *message)
+{
+	char		answer[256];
+	int			n = snprintf(answer, sizeof(answer),
+							 "HTTP/1.1 %d %s\r\nConnection: close\r\nContent-Type: text/html\r\nContent-Length: %zu\r\n\r\n%s",
+							 status, status == 400 ? "Bad Request" : status == 403 ? "Forbidden" : "Not Found",
+							 strlen(message), message);
+
+	if (lws_write(c->wsi, (unsigned char *) answer, (size_t) n, LWS_WRITE_HTTP_FINAL) < 0)
+		return -1;
+	return -1;
+}
+
+int
+ws_established(Conn *c)
+{
+	Listener   *l = c->listener;
+	EngineRequest *q = c->upgrade;
+	uint64_t	now = uv_now(l->loop);
+	int			result = 0;
+
+	if (!guard_websocket(c->fd) || !q)
+		return -1;				/* frames before the handshake was answered */
+	c->upgrade = NULL;
+	if (q->has_sid)
+	{
+		Session    *s = session_find(l->server, slice_cstring(q->sid));
+
+		if (s && session_upgrade_begin(s, c, now))
+			c->session = s;
+		else
+			result = ws_close(c, CLOSE_NORMAL, "");
+	}
+	else
+	{
+		SessionPeer peer = {
+			.address = slice_cstring(c->address),
+			.authorization = slice_cstring(q->authorization ? q->authorization : ""),
+			.base64 = q->base64,
+		};
+
+		c->session = session_open(l->server, TRANSPORT_WEBSOCKET, &peer, now);
+		if (c->session)
+			c->session->ws = c;
+		else
+			result = ws_close(c, CLOSE_TRY_LATER, "too many connections");
+	}
+	request_clear(q);
+	free(q);
+	return result;
+}
+
+/* For a callback's return: libwebsockets sends the close frame. */
+static int
+ws_close(Conn *c, int code, const char *reason)
+{
+	lws_close_reason(c->wsi, (enum lws_close_status) code, (unsigned char *) reason, strlen(reason));
+	return -1;
+}
+
+void
+ws_gone(Conn *c)
+{
+	Session    *s = c->session;
+
+	c->dying = true;
+	c->session = NULL;
+	if (s)
+		session_ws_gone(s, c);
+}
+
+/* ---- in ---- */
+
+int
+ws_receive(Conn *c, const void *bytes, size_t len)
+{
+	size_t		remaining = lws_remaining_packet_payload(c->wsi);
+	Slice		message = slice(bytes, len);
+	uint8_t    *parts;
+
+	if (!c->session || c->dying)
+		return -1;
+	/* In this order no sum can overflow. */
+	if (len > c->listener->settings.max_payload ||
+		remaining > c->listener->settings.max_payload ||
+		c->message_len + len + remaining > c->listener->settings.max_payload)
+		return ws_close(c, CLOSE_TOO_BIG, "");
+	if (c->message || remaining > 0 || !lws_is_final_fragment(c->wsi))
+	{
+		if (!ws_append(c, bytes, len, remaining))
+			return 0;
+		message = slice(c->message, c->message_len);
+	}
+	/* The session may end in there; `parts` is ours. */
+	parts = c->message;
+	c->message = NULL;
+	c->message_len = c->message_space = 0;
+	session_receive_ws(c->session, c, lws_frame_is_binary(c->wsi), message, uv_now(c->listener->loop));
+	free(parts);
+	return 0;
+}
+
+/* True: the message is complete. */
+static bool
+ws_append(Conn *c, const void *bytes, size_t len, size_t remaining)
+{
+	if (c->message_len + len > c->message_space || !c->message)
+	{
+		c->message_space = (uint32_t) (2 * (c->message_len + len) + 1);
+		c->message = xrealloc(c->message, c->message_space);
+	}
+	if (len > 0)
+		memcpy(c->message + c->message_len, bytes, len);
+	c->message_len += (uint32_t) len;
+	return remaining == 0 && lws_is_final_fragment(c->wsi);
+}
+
+/* ---- out ---- */
+
+int
+ws_writable(Conn *c)
+{
+	if (c->session && c->session->ws == c)
+		session_mark_dirty(c->session);
+	return 0;
+}
+
+void
+ws_flush(Conn *c, Session *s)
+{
+	Listener   *l = c->listener;
+	bool		full = lws_partial_buffered(c->wsi);
+
+	while (!full && !c->dying && s->queue.count > 0)
+	{
+		uint8_t    *bytes;
+		size_t		len;
+		uint32_t	frames = ws_gather(l, &s->queue, &bytes, &len);
+
+		if (lws_write(c->wsi, bytes, len, LWS_WRITE_RAW) < 0)
+		{
+			conn_kill(c);		/* the socket is broken: ends as ws_gone() */
+			break;
+		}
+		l->counters[COUNTER_BYTES_OUT] += len;
+		queue_drop(&s->queue, frames);
+		full = lws_partial_buffered(c->wsi);
+	}
+	s->writable = !full && !c->dying;
+	if (full)
+		lws_callback_on_writable(c->wsi);
+}
+
+/* The bytes of the next write: one frame as it is, or several copied together. */
+static uint32_t
+ws_gather(Listener *l, Queue *q, uint8_t **bytes, size_t *len)
+{
+	Frame	   *f = queue_at(q, 0);
+	uint32_t	n = 0;
+
+	*bytes = f->ws;
+	*len = f->ws_len;
+	if (q->count == 1 || f->ws_len + queue_at(q, 1)->ws_len > WRITE_MAX)
+		return 1;
+	*bytes = l->scratch;
+	*len = 0;
+	while (n < q->count)
+	{
+		f = queue_at(q, n);
+		if (*len + f->ws_len > WRITE_MAX)
+			break;
+		memcpy(l->scratch + *len, f->ws, f->ws_len);
+		*len += f->ws_len;
+		n++;
+	}
+	return n;
+}
+
+/* The session is over, or the probe is not wanted: nothing waits for the client. */
+void
+ws_hangup(Conn *c, CloseReason reason)
+{
+	uint16_t	code = reason == CLOSE_SHUTDOWN ? CLOSE_GOING_AWAY : CLOSE_NORMAL;
+	uint8_t		frame[] = {0x88, 2, (uint8_t) (code >> 8), (uint8_t) code};
+
+	c->session = NULL;
+	if (c->dying)
+		return;
+	if (lws_partial_buffered(c->wsi) || lws_write(c->wsi, frame, sizeof(frame), LWS_WRITE_RAW) < 0)
+	{
+		/* Cannot take a close frame: it sees the end of the stream. */
+	}
+	conn_kill(c);
+}
+
+void
+ws_send_probe(Conn *c, Slice packet)
+{
+	uint8_t		frame[EIO_WS_HEADER_MAX + 32];
+	uint8_t    *end;
+
+	if (c->dying || packet.len > 32 || lws_partial_buffered(c->wsi))
+		return;
+	end = write_bytes(eio_ws_header(frame, false, packet.len), packet);
+	if (lws_write(c->wsi, frame, (size_t) (end - frame), LWS_WRITE_RAW) < 0)
+		conn_kill(c);
+}
