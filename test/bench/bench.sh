@@ -49,11 +49,12 @@ fi
 
 echo "-- build"
 [ -n "${STAGE_BIN:-}" ] || STAGE_BIN=$("$root/test/tools/stage.sh" plain "$work/stage")
-PATH=$STAGE_BIN:$PATH
 for tool in sioload sendlimit; do
 	gcc -O2 -Wall -o "$build/$tool" "$tool.c"
 done
-gcc -O2 -Wall -o "$build/sqlpub" sqlpub.c -I"$(pg_config --includedir)" -lpq -lpthread
+gcc -O2 -Wall -o "$build/sqlpub" sqlpub.c -I"$("${PG_CONFIG:-pg_config}" --includedir)" -lpq -lpthread
+
+PATH=$STAGE_BIN:$PATH
 
 # The peers run from beside their node_modules, so that their imports resolve.
 if ! cmp -s package-lock.json "$build/node_modules/.installed"; then
