@@ -99,7 +99,7 @@ outbox_check_served(void)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("pg_rooms must be loaded via \"shared_preload_libraries\""),
-				 errhint("Add pg_rooms to shared_preload_libraries in postgresql.conf and restart the server.")));
+				 errhint("Add shared_preload_libraries = 'pg_rooms' to postgresql.conf and restart the server.")));
 	if (!database_is_served())
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
