@@ -109,6 +109,8 @@ static struct
 	int			log_lines;
 } gw;
 
+static volatile sig_atomic_t child_ended = false;	/* SIGCHLD has come */
+
 static void start(int64 now);
 static bool read_config(void);
 static void read_link(int64 now);
@@ -162,13 +164,12 @@ gateway_listen(void)
 }
 
 void
-gateway_service(int64 now)
+gateway_service(int64 now, bool link_event)
 {
-	if (gw.state != GATEWAY_DOWN)
-	{
+	if (link_event)
 		read_link(now);
+	if (child_ended && gw.state != GATEWAY_DOWN)
 		reap(now);
-	}
 
 	switch (gw.state)
 	{
@@ -602,9 +603,11 @@ reap(int64 now)
 {
 	pid_t		pid = gw.pid;
 	int			status;
-	pid_t		result = waitpid(pid, &status, WNOHANG);
+	pid_t		result;
 	char	   *how;
 
+	child_ended = false;		/* first: another may come any time */
+	result = waitpid(pid, &status, WNOHANG);
 	if (result == 0 || (result < 0 && errno == EINTR))
 		return;
 
@@ -651,6 +654,7 @@ on_sigchld(SIGNAL_ARGS)
 {
 	int			save_errno = errno;
 
+	child_ended = true;
 	SetLatch(MyLatch);
 	errno = save_errno;
 }

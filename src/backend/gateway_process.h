@@ -21,8 +21,11 @@ extern void gateway_reload(void);
 /* listen_service() has changed the sockets: sends LISTEN. */
 extern void gateway_listen(void);
 
-/* Reads the link, reaps, starts, pings, ends: whatever is due. */
-extern void gateway_service(int64 now);
+/*
+ * Reads the link (if something has happened on it), reaps, starts, pings,
+ * ends: whatever is due.
+ */
+extern void gateway_service(int64 now, bool link_event);
 
 /* Milliseconds until gateway_service() must be called, if no event comes before. */
 extern long gateway_timeout(int64 now);

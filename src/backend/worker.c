@@ -71,7 +71,7 @@ static void publish(void);
 static void unpublish(int code, Datum arg);
 static void reload(void);
 static Bus	deliver(void);
-static void sleep_until_needed(Bus bus);
+static bool sleep_until_needed(Bus bus);
 static long bus_timeout(Bus bus);
 static void wait_events(WaitEventSet **set, int *link_position);
 
@@ -79,6 +79,7 @@ void
 rooms_worker_main(Datum arg)
 {
 	MemoryContext turn;
+	bool		link_event = false;
 
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	pqsignal(SIGTERM, die);
@@ -111,12 +112,12 @@ rooms_worker_main(Datum arg)
 		now = worker_clock();
 		if (listen_service(now))
 			gateway_listen();
-		gateway_service(now);
+		gateway_service(now, link_event);
 
 		bus = deliver();
 		gateway_flush();
 
-		sleep_until_needed(bus);
+		link_event = sleep_until_needed(bus);
 		MemoryContextReset(turn);
 	}
 }
@@ -172,12 +173,15 @@ deliver(void)
 	return BUS_BUSY;
 }
 
-static void
+/* True: something has happened on the link. */
+static bool
 sleep_until_needed(Bus bus)
 {
 	static WaitEventSet *set = NULL;
 	static int	link_position;
-	WaitEvent	event;
+	WaitEvent	events[2];
+	int			count;
+	bool		link_event = false;
 	int64		now = worker_clock();
 	long		timeout = bus_timeout(bus);
 	long		other = gateway_timeout(now);
@@ -194,8 +198,11 @@ sleep_until_needed(Bus bus)
 			timeout = 0;
 	}
 	wait_events(&set, &link_position);
-	(void) WaitEventSetWait(set, timeout, &event, 1, PG_WAIT_EXTENSION);
+	count = WaitEventSetWait(set, timeout, events, lengthof(events), PG_WAIT_EXTENSION);
 	pg_atomic_write_u32(&rooms_shared->worker_sleeping, 0);
+	for (int i = 0; i < count; i++)
+		link_event |= (events[i].events & (WL_SOCKET_READABLE | WL_SOCKET_WRITEABLE)) != 0;
+	return link_event;
 }
 
 /* When the bus must be read again if nothing wakes us; -1: not until something does. */
