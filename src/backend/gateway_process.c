@@ -18,9 +18,8 @@
  * along; if the worker dies without that, the gateway's parent-death signal
  * and the end of the link do.
  *
- * What the gateway sends is not trusted: lengths are checked, texts are cut
- * and made printable, log lines are rationed.  The worst it can do is to be
- * replaced.  Errors here are log lines; only lack of memory is an ERROR.
+ * What the gateway sends is not trusted: lengths are checked, and its texts
+ * are tamed by gateway_log.c.  The worst it can do is to be replaced.  Errors here are log lines; only lack of memory is an ERROR.
  *
  * Memory: the configuration last read is kept in TopMemoryContext for the
  * next start; everything else is in the static struct.
@@ -35,7 +34,6 @@
 
 #include "lib/stringinfo.h"
 #include "libpq/pqsignal.h"
-#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "port.h"
 #include "storage/ipc.h"
@@ -43,6 +41,7 @@
 #include "utils/memutils.h"
 
 #include "backend/gateway_link.h"
+#include "backend/gateway_log.h"
 #include "backend/gateway_process.h"
 #include "backend/gateway_spawn.h"
 #include "backend/guc.h"
@@ -63,8 +62,6 @@
 
 #define QUEUE_LIMIT		(256 * 1024)	/* bytes; more unsent: no room */
 #define SEND_AT			(64 * 1024) /* bytes worth a send() before the bus is empty */
-#define LOG_TEXT		1000	/* bytes of a gateway's log text */
-#define LOG_LINES		20		/* a second */
 
 typedef enum GatewayState
 {
@@ -105,8 +102,6 @@ static struct
 
 	Complaint	complaint;
 	int64		complaint_at;
-	int64		log_second;
-	int			log_lines;
 } gw;
 
 static volatile sig_atomic_t child_ended = false;	/* SIGCHLD has come */
@@ -117,7 +112,6 @@ static void read_link(int64 now);
 static bool handle_frame(const LinkFrame *frame, int64 now);
 static bool handle_hello(Slice payload, int64 now);
 static void handle_ready(void);
-static bool handle_log(Slice payload, int64 now);
 static bool handle_stats(Slice payload);
 static void heartbeat(int64 now);
 static void end(int64 now);
@@ -126,7 +120,6 @@ static void next_signal(int64 now);
 static void reap(int64 now);
 static void gone(int64 now);
 static bool complain(Complaint what, int64 now);
-static char *printable(Slice text);
 static void on_sigchld(SIGNAL_ARGS);
 static void gateway_exit(int code, Datum arg);
 
@@ -410,7 +403,7 @@ handle_frame(const LinkFrame *frame, int64 now)
 		case LINK_PONG:
 			return frame->payload.len == 8;
 		case LINK_LOG:
-			return handle_log(frame->payload, now);
+			return gateway_log_frame(frame->payload, now);
 		case LINK_STATS:
 			return handle_stats(frame->payload);
 		default:
@@ -433,7 +426,7 @@ handle_hello(Slice payload, int64 now)
 		if (complain(COMPLAINT_VERSION, now))
 			ereport(WARNING,
 					(errmsg("pg_rooms: gateway \"%s\" is of version %s, but library \"%s\" is of version %s",
-							gateway_path(), printable(version),
+							gateway_path(), gateway_printable(version),
 							dladdr(&gw, &library) && library.dli_fname ? library.dli_fname : "pg_rooms",
 							ROOMS_VERSION),
 					 errhint("Install both from the same build of pg_rooms, then restart PostgreSQL.")));
@@ -456,35 +449,6 @@ handle_ready(void)
 }
 
 static bool
-handle_log(Slice payload, int64 now)
-{
-	Reader		r = reader(payload);
-	uint8_t		level = read_u8(&r);
-	Slice		message = read_string(&r);
-	Slice		hint = read_string(&r);
-	int			elevel = level == LINK_LOG_DEBUG ? DEBUG1 : level == LINK_LOG_INFO ? LOG : WARNING;
-
-	if (r.bad || reader_left(&r) != 0 || level > LINK_LOG_FATAL)
-		return false;
-
-	if (now - gw.log_second >= 1000)
-	{
-		if (gw.log_lines > LOG_LINES)
-			ereport(LOG,
-					(errmsg("pg_rooms gateway: %d more log lines within a second were left out",
-							gw.log_lines - LOG_LINES)));
-		gw.log_second = now;
-		gw.log_lines = 0;
-	}
-	/* The last word says why it exits: always of interest. */
-	if (++gw.log_lines <= LOG_LINES || level == LINK_LOG_FATAL)
-		ereport(elevel,
-				(errmsg("pg_rooms gateway: %s", printable(message)),
-				 hint.len > 0 ? errhint("%s", printable(hint)) : 0));
-	return true;
-}
-
-static bool
 handle_stats(Slice payload)
 {
 	Reader		r = reader(payload);
@@ -494,40 +458,6 @@ handle_stats(Slice payload)
 	for (int i = 0; i < GATEWAY_COUNTER_COUNT; i++)
 		pg_atomic_write_u64(&rooms_shared->gateway_counters[i], read_u64(&r));
 	return true;
-}
-
-/*
- * A copy for the log: cut, control characters and invalid UTF-8 replaced.
- * Not pg_any_to_server(): it raises on what it does not like, and this
- * process, without a database, has no encoding to convert to.
- */
-static char *
-printable(Slice text)
-{
-	size_t		len = Min(text.len, LOG_TEXT);
-	const char *from = (const char *) text.data;
-	char	   *copy = palloc(len + 1);
-	char	   *to = copy;
-
-	while (len > 0)
-	{
-		int			n = pg_encoding_verifymbchar(PG_UTF8, from, (int) len);
-
-		if (n <= 0 || (n == 1 && ((unsigned char) *from < ' ' || *from == 0x7f)))
-		{
-			*to++ = '?';
-			n = 1;
-		}
-		else
-		{
-			memcpy(to, from, n);
-			to += n;
-		}
-		from += n;
-		len -= n;
-	}
-	*to = '\0';
-	return copy;
 }
 
 /* ---- life and death ---- */
@@ -665,6 +595,8 @@ gateway_exit(int code, Datum arg)
 {
 	static const int signals[] = {SIGTERM, SIGKILL, 0};
 
+	(void) code;
+	(void) arg;
 	if (gw.pid == 0)
 		return;
 	gateway_link_frame(&gw.link, LINK_STOP, (Slice) {0});
@@ -672,7 +604,7 @@ gateway_exit(int code, Datum arg)
 	if (gw.link.sock != PGINVALID_SOCKET)
 		shutdown(gw.link.sock, SHUT_WR);
 
-	for (int i = 0; i < lengthof(signals); i++)
+	for (size_t i = 0; i < lengthof(signals); i++)
 	{
 		int64		until = worker_clock() + (signals[i] == 0 ? EXIT_GRACE / 2 : EXIT_GRACE);
 

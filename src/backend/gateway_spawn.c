@@ -155,7 +155,7 @@ child_prepare(Child *c)
 	c->argv[0] = (char *) c->path;
 	c->argv[1] = NULL;
 
-	for (int i = 0; i < lengthof(passed_environment); i++)
+	for (size_t i = 0; i < lengthof(passed_environment); i++)
 	{
 		const char *value = getenv(passed_environment[i]);
 

@@ -81,6 +81,7 @@ rooms_worker_main(Datum arg)
 	MemoryContext turn;
 	bool		link_event = false;
 
+	(void) arg;
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	pqsignal(SIGTERM, die);
 	pqsignal(SIGINT, SIG_IGN);	/* pg_cancel_backend(): there is nothing to cancel */
@@ -136,6 +137,8 @@ publish(void)
 static void
 unpublish(int code, Datum arg)
 {
+	(void) code;
+	(void) arg;
 	pg_atomic_write_u32(&rooms_shared->worker_pid, 0);
 	pg_atomic_write_u32(&rooms_shared->worker_sleeping, 0);
 	pg_atomic_write_u32(&rooms_shared->gateway_pid, 0);

@@ -1,0 +1,96 @@
+/*
+ * gateway_log.c - the gateway's log lines in the server's log.
+ *
+ * Called by gateway_process.c.  A gateway that has been taken over must not be
+ * able to forge lines of its neighbours, to break the log's encoding or to
+ * fill the disk with it: texts are made printable and cut, and lines are
+ * rationed.  Only lack of memory is an ERROR.
+ */
+#include "postgres.h"
+
+#include "mb/pg_wchar.h"
+
+#include "backend/gateway_log.h"
+#include "wire/link.h"
+
+#define TEXT_MAX	1000		/* bytes */
+#define LINES_MAX	20			/* a second */
+
+static bool may_log(LinkLogLevel level, int64 now);
+
+bool
+gateway_log_frame(Slice payload, int64 now)
+{
+	static const int elevels[] = {
+		[LINK_LOG_DEBUG] = DEBUG1,
+		[LINK_LOG_INFO] = LOG,
+		[LINK_LOG_WARNING] = WARNING,
+		[LINK_LOG_FATAL] = WARNING
+	};
+	Reader		r = reader(payload);
+	uint8_t		level = read_u8(&r);
+	Slice		message = read_string(&r);
+	Slice		hint = read_string(&r);
+
+	if (r.bad || reader_left(&r) != 0 || level >= lengthof(elevels))
+		return false;
+	if (may_log((LinkLogLevel) level, now))
+		ereport(elevels[level],
+				(errmsg("pg_rooms gateway: %s", gateway_printable(message)),
+				 hint.len > 0 ? errhint("%s", gateway_printable(hint)) : 0));
+	return true;
+}
+
+static bool
+may_log(LinkLogLevel level, int64 now)
+{
+	static int64 since = 0;
+	static int	lines = 0;
+
+	if (now - since >= 1000)
+	{
+		if (lines > LINES_MAX)
+			ereport(LOG,
+					(errmsg("pg_rooms gateway: %d more log lines within a second were left out",
+							lines - LINES_MAX)));
+		since = now;
+		lines = 0;
+	}
+	lines++;
+
+	/* The last word says why it exits: always of interest, and there is only one. */
+	return lines <= LINES_MAX || level == LINK_LOG_FATAL;
+}
+
+/*
+ * Not pg_any_to_server(): it raises on what it does not like, and this
+ * process, without a database, has no encoding to convert to.
+ */
+char *
+gateway_printable(Slice text)
+{
+	size_t		len = Min(text.len, TEXT_MAX);
+	const char *from = (const char *) text.data;
+	char	   *copy = palloc(len + 1);
+	char	   *to = copy;
+
+	while (len > 0)
+	{
+		int			n = pg_encoding_verifymbchar(PG_UTF8, from, (int) len);
+
+		if (n <= 0 || (n == 1 && ((unsigned char) *from < ' ' || *from == 0x7f)))
+		{
+			*to++ = '?';
+			n = 1;
+		}
+		else
+		{
+			memcpy(to, from, n);
+			to += n;
+		}
+		from += n;
+		len -= n;
+	}
+	*to = '\0';
+	return copy;
+}
