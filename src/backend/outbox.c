@@ -124,8 +124,9 @@ outbox_check(void)
 				 errhint("Emit on the primary; this server passes on what was committed there.")));
 	if (outbox.closed || !IsTransactionState())
 		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_TRANSACTION_STATE),
-				 errmsg("cannot emit after the messages of the transaction have been written"),
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("cannot emit once the transaction is being committed"),
+				 errdetail("Its messages have been written already."),
 				 errhint("An extension that emits in its commit callback must come after pg_rooms in shared_preload_libraries.")));
 }
 
