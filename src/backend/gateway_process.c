@@ -591,12 +591,10 @@ on_sigchld(SIGNAL_ARGS)
 
 /* on_proc_exit: asks politely, then less so; within a second it is gone. */
 static void
-gateway_exit(int code, Datum arg)
+gateway_exit(int code pg_attribute_unused(), Datum arg pg_attribute_unused())
 {
 	static const int signals[] = {SIGTERM, SIGKILL, 0};
 
-	(void) code;
-	(void) arg;
 	if (gw.pid == 0)
 		return;
 	gateway_link_frame(&gw.link, LINK_STOP, (Slice) {0});

@@ -76,12 +76,11 @@ static long bus_timeout(Bus bus);
 static void wait_events(WaitEventSet **set, int *link_position);
 
 void
-rooms_worker_main(Datum arg)
+rooms_worker_main(Datum arg pg_attribute_unused())
 {
 	MemoryContext turn;
 	bool		link_event = false;
 
-	(void) arg;
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	pqsignal(SIGTERM, die);
 	pqsignal(SIGINT, SIG_IGN);	/* pg_cancel_backend(): there is nothing to cancel */
@@ -135,10 +134,8 @@ publish(void)
 
 /* A committer that has just read the old values sets a latch in vain: harmless. */
 static void
-unpublish(int code, Datum arg)
+unpublish(int code pg_attribute_unused(), Datum arg pg_attribute_unused())
 {
-	(void) code;
-	(void) arg;
 	pg_atomic_write_u32(&rooms_shared->worker_pid, 0);
 	pg_atomic_write_u32(&rooms_shared->worker_sleeping, 0);
 	pg_atomic_write_u32(&rooms_shared->gateway_pid, 0);
