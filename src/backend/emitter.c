@@ -121,7 +121,7 @@ emitter_send_room(Slice room, StringInfo packet)
 	uint8		bytes[4 + ENVELOPE_MAX_NAME];
 	Envelope	e = {.kind = ENVELOPE_EMIT,.nsp = SLICE_LITERAL("/")};
 
-	room = checked_name(room, "room");
+	room = checked_name(room, "room name");
 	e.rooms.count = 1;
 	e.rooms.bytes = slice(bytes, write_string(bytes, room) - bytes);
 	send_packet(&e, packet);
@@ -430,7 +430,7 @@ rooms_argument(FunctionCallInfo fcinfo, int n, const char *name)
 	{
 		if (nulls[i])
 			null_error(psprintf("an element of %s", name));
-		list_add(&list, checked_name(text_slice(values[i]), "room"));
+		list_add(&list, checked_name(text_slice(values[i]), "room name"));
 		if (list.bytes.len > rooms_max_message_size)
 			ereport(ERROR,
 					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
@@ -505,7 +505,7 @@ checked_name(Slice name, const char *what)
 	if (name.len > ENVELOPE_MAX_NAME)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("%s name is too long", what),
+				 errmsg("%s is too long", what),
 				 errdetail("It has %zu bytes in UTF-8.", name.len),
 				 errhint("The limit is %d bytes.", ENVELOPE_MAX_NAME)));
 	for (size_t i = 0; i < name.len; i++)
@@ -513,7 +513,7 @@ checked_name(Slice name, const char *what)
 		if (name.data[i] < 0x20 || name.data[i] == 0x7f)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("%s name contains a control character", what),
+					 errmsg("%s contains a control character", what),
 					 errdetail("It is character code %d at byte %zu.", name.data[i], i + 1),
 					 errhint("Use printable characters only.")));
 	}
@@ -590,7 +590,9 @@ placeholder_number(JsonbContainer *container, int attachments)
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("a placeholder in args has no attachment"),
-			 errdetail("There are %d attachments, numbered from 0.", attachments),
+			 errdetail_plural("There is %d attachment, numbered from 0.",
+							  "There are %d attachments, numbered from 0.",
+							  attachments, attachments),
 			 errhint("The \"num\" of {\"_placeholder\": true, \"num\": ...} is the position in attachments.")));
 }
 
