@@ -391,8 +391,8 @@ complain(const char *problem, int error)
 	ereport(WARNING,
 			(errcode_for_socket_access(),
 			 errmsg("pg_rooms: %s", problem),
-			 current.count > 0 ? errdetail("The sockets that are open stay in use.") : 0,
-			 errhint("%s It is tried again by and by.", hint)));
+			 errhint("%s It is tried again by and by%s.", hint,
+					 current.count > 0 ? "; until then what is open stays open" : "")));
 }
 
 /* As it stands in a URL; in a static buffer. */
