@@ -162,7 +162,7 @@ static const IntSetting int_settings[] = {
 	{"pg_rooms.max_queued",
 		"Bytes that may wait for a slow client.",
 		"A client over it for 10 seconds, or over four times it at once, is disconnected.",
-	&rooms_max_queued, 4096, 16, 512 * 1024, PGC_SIGHUP, GUC_UNIT_KB, 1024},
+	&rooms_max_queued, 4096, 16, 1024 * 1024, PGC_SIGHUP, GUC_UNIT_KB, 1024},
 	{"pg_rooms.max_message_size",
 		"Largest message that can be emitted.",
 		NULL,
