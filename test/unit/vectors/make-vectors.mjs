@@ -67,6 +67,11 @@ const agreed = [
   '51-["a",{"_placeholder":true,"num":0,"x":[1,{"y":2}]}]', '51-["a",{"_placeholder":true,"num":1,"num":0}]', '51-["a",{"_placeholder":true,"num":0,"num":1}]',
   '51-["a",{"_placeholder":true,"num":5,"_placeholder":false}]', '51-["a",{"_placeholder":false,"num":5,"_placeholder":true}]',
   '51-["a",{"\\u005fplaceholder":true,"\\u006eum":1}]', '51-["a",{"_placeholder":true,"num":{"num":0}}]', '51-["a",{"x":{"_placeholder":true},"num":0}]',
+  // ... and nothing of one object is left over for the next
+  '51-["a",{"num":0},{"_placeholder":true}]', '51-["a",{"_placeholder":true,"num":0},{"num":1}]', '51-["a",[0],{"_placeholder":true,"num":[0]}]',
+  // ... however its names are written
+  '51-["a",{"\\u005f\\u0070\\u006c\\u0061\\u0063\\u0065\\u0068\\u006f\\u006c\\u0064\\u0065\\u0072":true,"\\u006e\\u0075\\u006d":1}]',
+  '51-["a",{"\\u005f\\u0070\\u006c\\u0061\\u0063\\u0065\\u0068\\u006f\\u006c\\u0064\\u0065\\u0072":true,"\\u006e\\u0075\\u006d":0}]',
   '51-["a",{"_placeholder":[true],"num":5}]', '51-["a",["_placeholder",true,"num",5]]', '51-[{"_placeholder":true,"num":0}]', '2["a",{"_placeholder":true,"num":5}]',
   '61-[{"_placeholder":true,"num":0}]', '61-[{"_placeholder":true,"num":1}]', '51-["a",{"a":[],"_placeholder":true,"b":{},"num":1}]',
   // JSON
