@@ -98,7 +98,7 @@ packet_append_jsonb(StringInfo packet, Jsonb *value)
 	{
 		/* A value that follows another one, but not a key's own value. */
 		if (comma && token != WJB_END_ARRAY && token != WJB_END_OBJECT)
-			appendStringInfoChar(packet, ',');
+			appendStringInfoCharMacro(packet, ',');
 		comma = true;
 
 		switch (token)
@@ -107,16 +107,16 @@ packet_append_jsonb(StringInfo packet, Jsonb *value)
 				/* A lone scalar is stored as an array of one. */
 				scalar = v.val.array.rawScalar;
 				if (!scalar)
-					appendStringInfoChar(packet, '[');
+					appendStringInfoCharMacro(packet, '[');
 				comma = false;
 				break;
 			case WJB_BEGIN_OBJECT:
-				appendStringInfoChar(packet, '{');
+				appendStringInfoCharMacro(packet, '{');
 				comma = false;
 				break;
 			case WJB_KEY:
 				append_scalar(packet, &v);
-				appendStringInfoChar(packet, ':');
+				appendStringInfoCharMacro(packet, ':');
 				comma = false;
 				break;
 			case WJB_VALUE:
@@ -125,10 +125,10 @@ packet_append_jsonb(StringInfo packet, Jsonb *value)
 				break;
 			case WJB_END_ARRAY:
 				if (!scalar)
-					appendStringInfoChar(packet, ']');
+					appendStringInfoCharMacro(packet, ']');
 				break;
 			case WJB_END_OBJECT:
-				appendStringInfoChar(packet, '}');
+				appendStringInfoCharMacro(packet, '}');
 				break;
 			default:
 				elog(ERROR, "unexpected jsonb token %d", (int) token);
@@ -141,10 +141,15 @@ void
 packet_append_string(StringInfo packet, Slice s)
 {
 	Size		size = json_quoted_size(s);
+	uint8_t    *at;
 
 	packet_check_size(packet->len + size);
 	enlargeStringInfo(packet, size);
-	json_quote((uint8_t *) packet->data + packet->len, s);
+	at = (uint8_t *) packet->data + packet->len;
+	if (size == s.len + 2)		/* most strings need no escape: copy at once */
+		write_u8(write_bytes(write_u8(at, '"'), s), '"');
+	else
+		json_quote(at, s);
 	packet->len += size;
 	packet->data[packet->len] = '\0';
 }
