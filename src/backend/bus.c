@@ -421,7 +421,7 @@ on_gap(const WalEvent *e)
 {
 	count(COUNTER_BUS_GAPS);
 	ereport(WARNING,
-			(errmsg("pg_rooms has lost the messages of transactions that committed between %X/%X and %X/%X",
+			(errmsg("pg_rooms may have lost messages of transactions that committed between %X/%X and %X/%X",
 					LSN_FORMAT_ARGS(e->lsn), LSN_FORMAT_ARGS(e->end)),
 			 errdetail("That WAL was removed, or cannot be read."),
 			 errhint("Consider increasing \"wal_keep_size\".")));
@@ -447,10 +447,10 @@ gate_is_open(BusTransaction *t)
 
 /*
  * TransactionIdIsInProgress() takes everything before RecentXmin for ended.
- * Here nobody takes snapshots, so RecentXmin would stay 3, and that is
- * "after" every xid beyond 2^31: it has to be set.  It is set anew each time
- * also to keep that function away from pg_subtrans, which may be truncated up
- * to the oldest running xid.
+ * Nobody takes snapshots here, so RecentXmin would stay what it was at the
+ * worker's start, and 2^31 xids later everything would be before it.  It is
+ * set anew each time also to keep that function away from pg_subtrans, which
+ * may be truncated up to the oldest running xid.
  */
 static bool
 is_visible(FullTransactionId xid)

@@ -62,6 +62,7 @@ static ReadLocalXLogPageNoWaitPrivate page_reader;
 
 static XLogRecPtr position;		/* all before it has been read or given up */
 static XLogRecPtr gap_start = InvalidXLogRecPtr;	/* what lies between it and `position` was given up */
+static XLogRecPtr known_limit = InvalidXLogRecPtr;	/* wal_limit() some time ago */
 static XLogRecPtr limit_at_end = InvalidXLogRecPtr; /* wal_limit() before the read that found nothing */
 static char failure[512];		/* why the last READ_FAILED */
 
@@ -75,6 +76,7 @@ typedef enum ReadResult
 
 static ReadResult read_guarded(XLogRecPtr stop, WalEventKind *kind, WalEvent *e);
 static ReadResult read_events(XLogRecPtr stop, WalEventKind *kind, WalEvent *e);
+static bool at_limit(void);
 static bool find_record(void);
 static bool classify(WalEventKind *kind, WalEvent *e);
 static bool classify_message(WalEventKind *kind, WalEvent *e);
@@ -130,6 +132,7 @@ wal_reader_begin(XLogRecPtr at)
 	close_reader();
 	position = at;
 	gap_start = InvalidXLogRecPtr;
+	known_limit = InvalidXLogRecPtr;
 	limit_at_end = InvalidXLogRecPtr;
 }
 
@@ -263,6 +266,8 @@ read_events(XLogRecPtr stop, WalEventKind *kind, WalEvent *e)
 			*kind = WAL_MORE;
 			return READ_EVENT;
 		}
+		if (at_limit())
+			return READ_END;
 		if (XLogReadRecord(xlog, &errormsg) == NULL)
 		{
 			if (page_reader.end_of_wal)
@@ -276,6 +281,22 @@ read_events(XLogRecPtr stop, WalEventKind *kind, WalEvent *e)
 			return READ_EVENT;
 	}
 	return READ_INTERRUPTED;
+}
+
+/*
+ * A read that fails at the end makes XLogReader forget the segment it has
+ * open.  That costs a little, and the file may be recycled before it is opened
+ * again, while what has been opened can still be read.  So the end is looked
+ * for here.
+ */
+static bool
+at_limit(void)
+{
+	TimeLineID	ignored;
+
+	if (position >= known_limit)
+		known_limit = wal_limit(&ignored);
+	return position >= known_limit;
 }
 
 /* Puts a reader, a new one if need be, on the first record at or after `position`. */
