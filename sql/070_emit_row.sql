@@ -103,7 +103,7 @@ CREATE CAST (test.special AS json) WITH FUNCTION test.special_json(test.special)
 CREATE TABLE kinds (
 	b bool, i2 int2, i4 int4, i8 int8, n numeric, f4 float4, f8 float8, t text, v varchar(10), c char(3), nm name,
 	d date, ts timestamp, tz timestamptz, tm time, iv interval, u uuid, by bytea, js json, jb jsonb, ip inet, o oid,
-	mood test.mood, pair test.pair, pos test.positive, arr int[], arr8 bigint[], arrp test.pair[], r int4range, sp test.special,
+	mood test.mood, pair test.pair, pos test.positive, arr int[], arr8 bigint[], arrf float8[], arrj json[], arrp test.pair[], r int4range, sp test.special,
 	gen text GENERATED ALWAYS AS (i4::text || '!') STORED
 );
 CREATE TRIGGER emit AFTER INSERT ON kinds FOR EACH ROW EXECUTE FUNCTION rooms.emit_row('room', 'kinds');
@@ -111,7 +111,7 @@ SELECT test.mark() AS mark \gset
 INSERT INTO kinds VALUES (true, -32768, 2147483647, 9007199254740991, 1.50, 1.5, 0.1, E'q"\\\n', 'v', 'c', 'nm',
 	'2024-02-29', '2024-02-29 12:34:56.789', '2024-02-29 12:34:56+02', '12:34', '1 day 2 h', 'A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11', '\x00ff',
 	' {"a" : 1,  "a": 2 } ', '{"a" : 1,  "a": 2 }', '10.0.0.1', 4294967295,
-	'happy "so"', '(1,2)', 3, '{1,NULL,3}', '{1,2}', '{"(1,2)",NULL}', '[1,5)', 'sp');
+	'happy "so"', '(1,2)', 3, '{1,NULL,3}', '{1,2}', '{0.5,1e300}', ARRAY['{"x": [1, "a"]}']::json[], '{"(1,2)",NULL}', '[1,5)', 'sp');
 SELECT packet FROM test.emitted(:'mark');
 -- the same as core's
 SELECT (substr(packet, length('2["kinds:created",') + 1, length(packet) - length('2["kinds:created",') - 1))::jsonb = to_jsonb(k) AS same
@@ -121,7 +121,10 @@ SELECT test.mark() AS mark \gset
 BEGIN;
 INSERT INTO kinds (b) VALUES (NULL);
 INSERT INTO kinds (f4, f8, n, d, ts, tz) VALUES ('NaN', '-Infinity', 'NaN', 'infinity', '-infinity', '4000-01-01 BC');
-INSERT INTO kinds (f8, n) VALUES (1e300, 'Infinity');
+INSERT INTO kinds (f8, n, arrf) VALUES (1e300, 'Infinity', '{1e20,0.30000000000000004,NaN}');
+INSERT INTO kinds (arrj) VALUES (ARRAY['"\u0000"', '{"id": 9007199254740993}']::json[]);
+-- what json may hold and jsonb may not
+INSERT INTO kinds (js, sp) VALUES (E'["\\u0000 \\\\\\" 9007199254740993", "\\ud800", -1.5e400, 12345678901234567.89, [0, -9007199254740993]]', 'x 9007199254740993');
 INSERT INTO kinds (i8, n, pos, f8, arr8, pair, arrp, js, jb) VALUES (9007199254740992, -12345678901234567.89, 9223372036854775807, 12345678901234567890,
 	'{9007199254740993,1}', '(1,9007199254740993)', '{"(1,9007199254740993)"}', '9007199254740993', '{"x": [9007199254740993]}');
 COMMIT;

@@ -14,7 +14,9 @@
  *  - an integer beyond +-(2^53 - 1), Number.MAX_SAFE_INTEGER;
  *  - a fraction that does not survive the way through a double and back
  *    (12345678901234567.89 does not, 0.1 and 0.30000000000000004 do).
- * The rule is the same in all emitting functions and at any depth.
+ * The rule is the same in all emitting functions and at any depth.  A number
+ * with an exponent, as floats and columns of type json have, is left alone: who
+ * writes it so means a double.
  */
 #include "postgres.h"
 
@@ -30,9 +32,11 @@
 #include "backend/packet.h"
 #include "wire/json.h"
 
-/* Digits that any double holds (DBL_DIG), and the largest safe integer. */
+/* Digits that a double always holds (DBL_DIG), and the largest safe integer. */
 #define SAFE_DIGITS			15
 #define MAX_SAFE_INTEGER	"9007199254740991"
+/* Longer than the smallest double, 5e-324, written out. */
+#define MAX_FRACTION		400
 
 static void append_scalar(StringInfo out, const JsonbValue *v);
 static bool number_is_exact(const char *number);
@@ -214,7 +218,7 @@ append_scalar(StringInfo out, const JsonbValue *v)
 	}
 }
 
-/* True if a double holds this number; `number` is numeric_out's text, finite. */
+/* True if a double holds this number, which is a JSON number. */
 static bool
 number_is_exact(const char *number)
 {
@@ -223,12 +227,12 @@ number_is_exact(const char *number)
 	if (*number == '-')
 		number++;
 	digits = strlen(number);
-	if (digits <= SAFE_DIGITS)
+	if (digits <= SAFE_DIGITS || strpbrk(number, "eE") != NULL)
 		return true;
 	if (strspn(number, "0123456789") == digits)
 		return digits < strlen(MAX_SAFE_INTEGER) ||
 			(digits == strlen(MAX_SAFE_INTEGER) && strcmp(number, MAX_SAFE_INTEGER) <= 0);
-	return survives_double(number);
+	return digits <= MAX_FRACTION && survives_double(number);
 }
 
 /* True if the shortest text that means the same double is the same number. */

@@ -7,9 +7,10 @@
  * src/backend/utils/adt/json.c), written straight into the packet: to_jsonb()
  * of the whole row would look up every column's type again for each row.
  *
- * Arrays and composite values go through core's own functions and jsonb, so
- * that the rule for big numbers holds inside them too.  A column of type json
- * is sent exactly as written.
+ * Arrays and composite values are core's own JSON text.  This and columns of
+ * type json are sent as they are but for numbers that JavaScript cannot hold.
+ * They do not become jsonb on the way: jsonb refuses \u0000 and lone
+ * surrogates, and what a column may hold must not fail in a trigger.
  */
 #include "postgres.h"
 
@@ -34,7 +35,7 @@ static void append_value(StringInfo out, RowColumn *column, Datum value);
 static void append_integer(StringInfo out, RowColumn *column, Datum value);
 static void append_number(StringInfo out, RowColumn *column, Datum value);
 static void append_json_text(StringInfo out, Datum json);
-static void append_by_jsonb(StringInfo out, Datum json);
+static Size json_run(const char *json, Size len);
 
 void
 row_column_init(RowColumn *column, Form_pg_attribute attribute)
@@ -157,10 +158,10 @@ append_value(StringInfo out, RowColumn *column, Datum value)
 			packet_append_jsonb(out, DatumGetJsonbP(value));
 			break;
 		case ROW_ARRAY:
-			append_by_jsonb(out, DirectFunctionCall1(array_to_json, value));
+			append_json_text(out, DirectFunctionCall1(array_to_json, value));
 			break;
 		case ROW_COMPOSITE:
-			append_by_jsonb(out, DirectFunctionCall1(row_to_json, value));
+			append_json_text(out, DirectFunctionCall1(row_to_json, value));
 			break;
 		case ROW_CAST:
 			append_json_text(out, FunctionCall1(&column->convert, value));
@@ -188,26 +189,50 @@ append_number(StringInfo out, RowColumn *column, Datum value)
 	/* NaN and Infinity are no JSON numbers; to_json() makes strings of them. */
 	if (!isdigit((unsigned char) text[strcspn(text, "0123456789IN")]))
 		packet_append_string(out, slice_cstring(text));
-	else if (column->type == FLOAT4OID || column->type == FLOAT8OID)
-		appendStringInfoString(out, text);
 	else
 		packet_append_number(out, text);
 }
 
+/* JSON text, in which numbers are looked at. */
 static void
 append_json_text(StringInfo out, Datum json)
 {
 	text	   *t = DatumGetTextPP(json);
+	const char *at = VARDATA_ANY(t);
+	const char *end = at + VARSIZE_ANY_EXHDR(t);
 
-	packet_check_size(out->len + VARSIZE_ANY_EXHDR(t));
-	appendBinaryStringInfo(out, VARDATA_ANY(t), VARSIZE_ANY_EXHDR(t));
+	packet_check_size(out->len + (end - at));
+	while (at < end)
+	{
+		Size		len = json_run(at, end - at);
+
+		if (len > 0)
+			appendBinaryStringInfo(out, at, len);
+		at += len;
+		for (len = 0; at + len < end && strchr("+-.0123456789eE", at[len]) != NULL; len++)
+			;
+		if (len > 0)
+			packet_append_number(out, pnstrdup(at, len));
+		at += len;
+	}
 }
 
-static void
-append_by_jsonb(StringInfo out, Datum json)
+/* Bytes up to the next number; digits within strings do not count. */
+static Size
+json_run(const char *json, Size len)
 {
-	char	   *string = TextDatumGetCString(json);
-	Datum		value = DirectFunctionCall1(jsonb_in, CStringGetDatum(string));
+	bool		quoted = false;
 
-	packet_append_jsonb(out, DatumGetJsonbP(value));
+	for (Size i = 0; i < len; i++)
+	{
+		char		c = json[i];
+
+		if (quoted && c == '\\')
+			i++;
+		else if (c == '"')
+			quoted = !quoted;
+		else if (!quoted && (c == '-' || isdigit((unsigned char) c)))
+			return i;
+	}
+	return len;
 }
