@@ -30,6 +30,7 @@
 
 #define MASK "********"
 #define KEY_FILE_MAX (64 * 1024)
+#define NAMESPACES_MAX 256		/* that the gateway takes */
 #define DAY_MS (24 * 60 * 60 * 1000)
 
 bool		rooms_emit = true;
@@ -477,16 +478,22 @@ check_namespaces(char **value, void **extra, GucSource source)
 {
 	const char *list = *value;
 	Slice		item;
+	int			count = 0;
 
 	if (!check_text(value, extra, source))
 		return false;
 	while (next_item(&list, &item))
 	{
 		if (item.len == 0 || item.data[0] != '/' || item.len > ENVELOPE_MAX_NAME ||
-			memchr(item.data, '?', item.len) != NULL)
+			memchr(item.data, '?', item.len) != NULL || memchr(item.data, ' ', item.len) != NULL)
 		{
-			GUC_check_errdetail("\"%.*s\" is no namespace: it must begin with \"/\", contain no \"?\" and have at most %d bytes.",
-								(int) Min(item.len, ENVELOPE_MAX_NAME), item.data, ENVELOPE_MAX_NAME);
+			GUC_check_errdetail("\"%.*s\" is no namespace: it must begin with \"/\", contain no \"?\" or blank and have at most %d bytes.",
+								(int) Min(item.len, ENVELOPE_MAX_NAME), (const char *) item.data, ENVELOPE_MAX_NAME);
+			return false;
+		}
+		if (++count > NAMESPACES_MAX)
+		{
+			GUC_check_errdetail("There can be at most %d namespaces.", NAMESPACES_MAX);
 			return false;
 		}
 	}
@@ -542,7 +549,7 @@ check_origins(char **value, void **extra, GucSource source)
 	{
 		if (!is_origin(item))
 		{
-			GUC_check_errdetail("\"%.*s\" is no origin.", (int) Min(item.len, 255), item.data);
+			GUC_check_errdetail("\"%.*s\" is no origin.", (int) Min(item.len, 255), (const char *) item.data);
 			GUC_check_errhint("Write * alone, or a list such as https://example.com, http://localhost:3000: "
 							  "lower case, without a path or a slash at the end.");
 			return false;
