@@ -27,6 +27,9 @@ FROM unnest(ARRAY['1 second', '90 minutes', '365 days', '1 year', '12 months']::
 SELECT bool_and(signed AND claims->>'p' = repeat('x', i)) FROM generate_series(0, 300) i,
 	test.token(rooms.sign_token(jsonb_build_object('p', repeat('x', i)), '1 hour'));
 
+-- the longest token that the gateway takes
+SELECT length(rooms.sign_token(jsonb_build_object('x', repeat('x', 6036)), '1 hour'));
+
 \x on
 \pset format unaligned
 SELECT (test.error(statement)).*, statement FROM unnest(ARRAY[
@@ -43,7 +46,8 @@ SELECT (test.error(statement)).*, statement FROM unnest(ARRAY[
 	$$SELECT rooms.sign_token('{}', '178000000 years')$$,
 	$$SELECT rooms.sign_token('{}', '-178000000 years')$$,
 	$$SELECT rooms.sign_token('{}', interval '2147483647 months 2147483647 days')$$,
-	$$SELECT rooms.sign_token('{}', '2562047788 hours')$$
+	$$SELECT rooms.sign_token('{}', '2562047788 hours')$$,
+	$$SELECT rooms.sign_token(jsonb_build_object('x', repeat('x', 6037)), '1 hour')$$
 ]) statement;
 \x off
 \pset format aligned

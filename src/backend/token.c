@@ -22,12 +22,14 @@
 #include "backend/packet.h"
 
 #define MIN_SECRET		32		/* bytes, the digest's size: RFC 7518 section 3.2 */
+#define MAX_TOKEN		8192	/* characters; the gateway takes no longer one (auth.c) */
 
 PG_FUNCTION_INFO_V1(rooms_sign_token);
 
 static Jsonb *claims_argument(FunctionCallInfo fcinfo);
 static Interval *lifetime_argument(FunctionCallInfo fcinfo);
 static Jsonb *with_times(Jsonb *claims, Interval *lifetime);
+static void check_payload(Slice payload);
 static int64 unix_seconds(TimestampTz t);
 static void lifetime_error(void) pg_attribute_noreturn();
 static void append_signature(StringInfo token);
@@ -46,6 +48,7 @@ rooms_sign_token(PG_FUNCTION_ARGS)
 	outbox_check_served();
 	claims = with_times(claims_argument(fcinfo), lifetime_argument(fcinfo));
 	payload = packet_utf8(slice_cstring(JsonbToCString(NULL, &claims->root, VARSIZE(claims))));
+	check_payload(payload);
 
 	initStringInfo(&token);
 	append_base64url(&token, SLICE_LITERAL("{\"alg\":\"HS256\",\"typ\":\"JWT\"}"));
@@ -113,6 +116,18 @@ with_times(Jsonb *claims, Interval *lifetime)
 	return DatumGetJsonbP(DirectFunctionCall2(jsonb_concat,
 											  JsonbPGetDatum(claims),
 											  DirectFunctionCall1(jsonb_in, CStringGetDatum(times))));
+}
+
+/* The claims make three parts with the header (36 characters) and the signature (43). */
+static void
+check_payload(Slice payload)
+{
+	if (36 + 1 + (payload.len * 4 + 2) / 3 + 1 + 43 > MAX_TOKEN)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("the claims are too long for a token"),
+				 errdetail("They have %zu bytes, and the token may have %d.", payload.len, MAX_TOKEN),
+				 errhint("A token tells who somebody is: keep the rest in tables.")));
 }
 
 static int64
