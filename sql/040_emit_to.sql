@@ -15,7 +15,7 @@ SELECT rooms.emit_to('{a}', 'event', throttle => NULL);
 SELECT rooms.emit_to('[7:8]={a,b}', 'event');
 SELECT rooms.emit_all_to('event');
 SELECT rooms.emit_all_to('event', '[1]', '{x}', '/admin', '1 s', true);
-SELECT rooms.emit_all_to('event', args => '[{}]', namespace => '/with space?and=query');
+SELECT rooms.emit_all_to('event', args => '[{}]', namespace => '/a/b');
 COMMIT;
 SELECT * FROM test.emitted(:'mark');
 

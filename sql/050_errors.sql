@@ -67,6 +67,8 @@ SELECT (test.error(statement)).*, left(statement, 100) AS statement FROM unnest(
 	$$SELECT rooms.emit_to('{a}', 'event', namespace => '')$$,
 	$$SELECT rooms.emit_to('{a}', 'event', namespace => 'chat')$$,
 	$$SELECT rooms.emit_to('{a}', 'event', namespace => '/a,b')$$,
+	$$SELECT rooms.emit_to('{a}', 'event', namespace => '/a?b')$$,
+	$$SELECT rooms.emit_to('{a}', 'event', namespace => '/a b')$$,
 	$$SELECT rooms.emit_to('{a}', 'event', namespace => E'/a\nb')$$,
 	$$SELECT rooms.emit_all_to('event', namespace => '/' || repeat('n', 255))$$
 ]) statement;

@@ -310,7 +310,7 @@ emit_with_options(FunctionCallInfo fcinfo, int event_arg, Envelope *e)
 	StringInfoData packet;
 
 	e->except = rooms_argument(fcinfo, event_arg + 2, "except_rooms");
-	e->nsp = checked_name(nsp, "namespace");
+	e->nsp = packet_utf8(nsp);
 	e->throttle_ms = throttle_argument(fcinfo, event_arg + 4);
 	if (volatile_argument(fcinfo, event_arg + 5))
 		e->flags |= ENVELOPE_VOLATILE;
@@ -347,6 +347,7 @@ event_argument(FunctionCallInfo fcinfo, int n)
 	return event;
 }
 
+/* The namespace in the database's encoding, as the packet's text needs it. */
 static Slice
 namespace_argument(FunctionCallInfo fcinfo, int n)
 {
@@ -356,12 +357,14 @@ namespace_argument(FunctionCallInfo fcinfo, int n)
 		null_error("namespace");
 	nsp = text_slice(PG_GETARG_DATUM(n));
 
-	/* A comma ends the namespace in the packet's text. */
-	if (nsp.len == 0 || nsp.data[0] != '/' || memchr(nsp.data, ',', nsp.len) != NULL)
+	(void) checked_name(nsp, "namespace");
+	/* A comma would end it in the packet's text; pg_rooms.namespaces takes none of the others. */
+	if (nsp.data[0] != '/' || memchr(nsp.data, ',', nsp.len) != NULL ||
+		memchr(nsp.data, '?', nsp.len) != NULL || memchr(nsp.data, ' ', nsp.len) != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("invalid namespace \"%.*s\"", (int) nsp.len, (const char *) nsp.data),
-				 errhint("A namespace begins with \"/\" and contains no comma.")));
+				 errhint("A namespace begins with \"/\" and contains no comma, question mark or blank.")));
 	return nsp;
 }
 
