@@ -182,6 +182,12 @@ start_on_primary(void)
  * written their message record before; the last restartpoint's redo position
  * is a cheap guess that finds nearly all of them, and the WAL from there on is
  * always kept.  Commits up to the replayed position are visible already.
+ *
+ * A standby that was stopped comes up in a past of its own: it is consistent
+ * before it has replayed again all that it had replayed.  What becomes visible
+ * here after the start is delivered, so clients that return at once hear of
+ * these transactions a second time, as they see their rows appear a second
+ * time; (timeline, LSN, index) is the same.
  */
 static void
 start_on_standby(void)
