@@ -18,11 +18,9 @@
 #include "access/detoast.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
-#include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
-#include "utils/numeric.h"
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
 
@@ -75,10 +73,6 @@ static EnvelopeList rooms_argument(FunctionCallInfo fcinfo, int n, const char *n
 static EnvelopeList attachments_argument(FunctionCallInfo fcinfo, int n);
 static ArrayType *array_argument(FunctionCallInfo fcinfo, int n, const char *name);
 static Slice checked_name(Slice name, const char *what);
-static void check_placeholders(Jsonb *args, int attachments);
-static void find_placeholders(JsonbContainer *container, int attachments, bool *used);
-static bool is_placeholder(JsonbContainer *container);
-static int	placeholder_number(JsonbContainer *container, int attachments);
 
 static void list_begin(ListBuilder *list);
 static void list_add(ListBuilder *list, Slice s);
@@ -315,7 +309,7 @@ emit_with_options(FunctionCallInfo fcinfo, int event_arg, Envelope *e)
 	if (volatile_argument(fcinfo, event_arg + 5))
 		e->flags |= ENVELOPE_VOLATILE;
 	e->attachments = attachments_argument(fcinfo, event_arg + 6);
-	check_placeholders(args, e->attachments.count);
+	packet_check_placeholders(args, e->attachments.count);
 
 	/* Nobody is nobody: an empty list must not become everybody. */
 	if (e->rooms.count == 0 && !(e->flags & ENVELOPE_ALL))
@@ -521,82 +515,6 @@ checked_name(Slice name, const char *what)
 					 errhint("Use printable characters only.")));
 	}
 	return name;
-}
-
-/*
- * Every attachment must have its place in the arguments and every placeholder
- * its attachment: the stock parser closes the connection otherwise.
- */
-static void
-check_placeholders(Jsonb *args, int attachments)
-{
-	bool		used[ENVELOPE_MAX_ATTACHMENTS] = {false};
-
-	find_placeholders(&args->root, attachments, used);
-	for (int i = 0; i < attachments; i++)
-	{
-		if (!used[i])
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("attachment %d has no placeholder in args", i),
-					 errhint("Put {\"_placeholder\": true, \"num\": %d} where it belongs.", i)));
-	}
-}
-
-static void
-find_placeholders(JsonbContainer *container, int attachments, bool *used)
-{
-	JsonbIterator *it;
-	JsonbIteratorToken token;
-	JsonbValue	v;
-
-	check_stack_depth();
-	if (is_placeholder(container))
-	{
-		used[placeholder_number(container, attachments)] = true;
-		return;
-	}
-	it = JsonbIteratorInit(container);
-	while ((token = JsonbIteratorNext(&it, &v, true)) != WJB_DONE)
-	{
-		if ((token == WJB_VALUE || token == WJB_ELEM) && v.type == jbvBinary)
-			find_placeholders(v.val.binary.data, attachments, used);
-	}
-}
-
-/* As the stock parser asks: an object whose _placeholder is true, and nothing else. */
-static bool
-is_placeholder(JsonbContainer *container)
-{
-	JsonbValue	v;
-
-	return JsonContainerIsObject(container) &&
-		getKeyJsonValueFromContainer(container, "_placeholder", strlen("_placeholder"), &v) != NULL &&
-		v.type == jbvBool && v.val.boolean;
-}
-
-static int
-placeholder_number(JsonbContainer *container, int attachments)
-{
-	JsonbValue	v;
-
-	if (getKeyJsonValueFromContainer(container, "num", strlen("num"), &v) != NULL &&
-		v.type == jbvNumeric)
-	{
-		char	   *num = DatumGetCString(DirectFunctionCall1(numeric_out,
-															  NumericGetDatum(v.val.numeric)));
-
-		if (strlen(num) < 3 && strspn(num, "0123456789") == strlen(num) &&
-			atoi(num) < attachments)
-			return atoi(num);
-	}
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("a placeholder in args has no attachment"),
-			 errdetail_plural("There is %d attachment, numbered from 0.",
-							  "There are %d attachments, numbered from 0.",
-							  attachments, attachments),
-			 errhint("The \"num\" of {\"_placeholder\": true, \"num\": ...} is the position in attachments.")));
 }
 
 static void

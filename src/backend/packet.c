@@ -31,6 +31,7 @@
 #include "backend/guc.h"
 #include "backend/packet.h"
 #include "wire/json.h"
+#include "wire/sio.h"
 
 /* Digits that a double always holds (DBL_DIG), and the largest safe integer. */
 #define SAFE_DIGITS			15
@@ -41,6 +42,9 @@
 static void append_scalar(StringInfo out, const JsonbValue *v);
 static bool number_is_exact(const char *number);
 static bool survives_double(const char *number);
+static void find_placeholders(JsonbContainer *container, int attachments, bool *used);
+static bool is_placeholder(JsonbContainer *container);
+static int	placeholder_number(JsonbContainer *container, int attachments);
 
 void
 packet_begin(StringInfo packet, Slice nsp, int attachments, Slice event)
@@ -191,6 +195,22 @@ packet_utf8(Slice s)
 	return utf8 == (const char *) s.data ? s : slice_cstring(utf8);
 }
 
+void
+packet_check_placeholders(Jsonb *args, int attachments)
+{
+	bool		used[SIO_MAX_ATTACHMENTS] = {false};
+
+	find_placeholders(&args->root, attachments, used);
+	for (int i = 0; i < attachments; i++)
+	{
+		if (!used[i])
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("attachment %d has no placeholder in args", i),
+					 errhint("Put {\"_placeholder\": true, \"num\": %d} where it belongs.", i)));
+	}
+}
+
 static void
 append_scalar(StringInfo out, const JsonbValue *v)
 {
@@ -252,4 +272,60 @@ survives_double(const char *number)
 	after = DirectFunctionCall3(numeric_in, CStringGetDatum(shortest),
 								ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
 	return DatumGetBool(DirectFunctionCall2(numeric_eq, before, after));
+}
+
+static void
+find_placeholders(JsonbContainer *container, int attachments, bool *used)
+{
+	JsonbIterator *it;
+	JsonbIteratorToken token;
+	JsonbValue	v;
+
+	check_stack_depth();
+	if (is_placeholder(container))
+	{
+		used[placeholder_number(container, attachments)] = true;
+		return;
+	}
+	it = JsonbIteratorInit(container);
+	while ((token = JsonbIteratorNext(&it, &v, true)) != WJB_DONE)
+	{
+		if ((token == WJB_VALUE || token == WJB_ELEM) && v.type == jbvBinary)
+			find_placeholders(v.val.binary.data, attachments, used);
+	}
+}
+
+/* As the stock parser asks: an object whose _placeholder is true, and nothing else. */
+static bool
+is_placeholder(JsonbContainer *container)
+{
+	JsonbValue	v;
+
+	return JsonContainerIsObject(container) &&
+		getKeyJsonValueFromContainer(container, "_placeholder", strlen("_placeholder"), &v) != NULL &&
+		v.type == jbvBool && v.val.boolean;
+}
+
+static int
+placeholder_number(JsonbContainer *container, int attachments)
+{
+	JsonbValue	v;
+
+	if (getKeyJsonValueFromContainer(container, "num", strlen("num"), &v) != NULL &&
+		v.type == jbvNumeric)
+	{
+		char	   *num = DatumGetCString(DirectFunctionCall1(numeric_out,
+															  NumericGetDatum(v.val.numeric)));
+
+		if (strlen(num) < 3 && strspn(num, "0123456789") == strlen(num) &&
+			atoi(num) < attachments)
+			return atoi(num);
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("a placeholder in args has no attachment"),
+			 errdetail_plural("There is %d attachment, numbered from 0.",
+							  "There are %d attachments, numbered from 0.",
+							  attachments, attachments),
+			 errhint("The \"num\" of {\"_placeholder\": true, \"num\": ...} is the position in attachments.")));
 }

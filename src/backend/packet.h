@@ -43,6 +43,13 @@ extern void packet_append_number(StringInfo packet, const char *number);
 /* Raises the ERROR for a message of `bytes` bytes if that is too much. */
 extern void packet_check_size(Size bytes);
 
+/*
+ * Raises the ERROR unless every attachment has its placeholder in the array
+ * and every placeholder its attachment: the stock parser closes the connection
+ * of whoever gets such a packet.
+ */
+extern void packet_check_placeholders(Jsonb *args, int attachments);
+
 /* `s`, which is in the database's encoding, in UTF-8. */
 extern Slice packet_utf8(Slice s);
 
