@@ -247,7 +247,7 @@ ROWS = (
     ("s3", "UPDATE + notify, 8 writers, fsync on: transactions/s", "pub/tps", 1, {"clients": 8}),
     ("s3", "... as a share of UPDATE alone", "pub/of_plain", 1, {"clients": 8}),
     ("s3", "... as a share of UPDATE and a SELECT of the same data", "pub/of_silent", 1, {"clients": 8}),
-    ("s4", "10 000 idle connections: memory of each, KiB", "server/kib_per_conn_pss", 1, {}),
+    ("s4", "{conns:,} idle connections: memory of each, KiB", "server/kib_per_conn_pss", 1, {}),
     ("s4", "... handshakes with a token per second", "conn_per_s", 1, {}),
     ("s4", "... server CPU per handshake, µs", "server/cpu_us_per_conn", 1, {}),
     ("s5", "a message of 8 kB: BEGIN to the client, p50, ms", "lat_us/p50", 0.001, {"pad": 8000}),
@@ -262,6 +262,7 @@ def report(fn):
     names = [n for n in targets if any(r["label"].split(":")[1] == n for r in results)]
     print("| | " + " | ".join(targets[n]["name"] for n in names) + " |")
     print("|---" * (len(names) + 1) + "|")
+    idle = max((r["conns"] for r in results if r["label"].startswith("s4:")), default=0)
     for s, what, path, factor, condition in ROWS:
         cells = []
         for n in names:
@@ -270,7 +271,7 @@ def report(fn):
             v = [x * factor for x in v if x is not None]
             cells.append(number(statistics.median(v)) if v else "refused" if rs and s == "s5" else "-")
         if any(c != "-" for c in cells):
-            print(f"| {what} | " + " | ".join(cells) + " |")
+            print(f"| {what.format(conns=idle)} | " + " | ".join(cells) + " |")
     wrong = [r for r in results if r.get("ready") != r.get("conns") or r.get("missing") or r.get("dup") or r.get("closed_in_run")
              or (r["label"].startswith("s3:") and r["received"] != r["pub"]["tx"])]
     for r in wrong:
