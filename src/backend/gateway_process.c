@@ -3,7 +3,7 @@
  *
  *   DOWN      no process; start() when next_start has come
  *   STARTING  forked; HELLO, CONFIG, LISTEN sent; must be READY in 10 s
- *   READY     takes messages; PING every second, must give a sign of life in 10 s
+ *   READY     takes messages; PING every second, must give a sign of life in 8 s
  *   ENDING    link closed; SIGTERM (half a second later if the gateway closed
  *             it and so must be about to exit), SIGKILL 2 s after that
  *
@@ -19,7 +19,8 @@
  * and the end of the link do.
  *
  * What the gateway sends is not trusted: lengths are checked, and its texts
- * are tamed by gateway_log.c.  The worst it can do is to be replaced.  Errors here are log lines; only lack of memory is an ERROR.
+ * are tamed by gateway_log.c.  The worst it can do is to be replaced.  Errors
+ * here are log lines; only lack of memory is an ERROR.
  *
  * Memory: the configuration last read is kept in TopMemoryContext for the
  * next start; everything else is in the static struct.
@@ -51,9 +52,9 @@
 /* All in ms. */
 #define READY_TIMEOUT	10000
 #define PING_INTERVAL	1000
-#define PONG_TIMEOUT	10000
+#define PONG_TIMEOUT	8000
+#define TERM_TIMEOUT	2000	/* from SIGTERM to SIGKILL: a hung gateway is gone after 11 s at most */
 #define CLOSE_TIMEOUT	500		/* from the end of the link to SIGTERM */
-#define TERM_TIMEOUT	2000	/* from SIGTERM to SIGKILL */
 #define EXIT_GRACE		400		/* at the worker's exit: from STOP to SIGTERM, and on to SIGKILL */
 #define STABLE_AFTER	10000	/* lived as long: the next start is a first one */
 #define BACKOFF_MIN		100
