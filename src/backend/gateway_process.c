@@ -62,6 +62,7 @@
 #define REPEAT_AFTER	60000	/* the same complaint again */
 
 #define QUEUE_LIMIT		(256 * 1024)	/* bytes; more unsent: no room */
+#define FRAMES_MAX		1000	/* read before the other duties are looked at */
 #define SEND_AT			(64 * 1024) /* bytes worth a send() before the bus is empty */
 
 typedef enum GatewayState
@@ -88,6 +89,7 @@ static struct
 	GatewayLink link;
 	uint32		generation;		/* counts links */
 	bool		hello;			/* theirs has come, and its version is ours */
+	bool		unread;			/* read_link() has left something */
 	StringInfoData config;		/* last good CONFIG payload; empty: none yet */
 
 	int64		started;
@@ -160,7 +162,7 @@ gateway_listen(void)
 void
 gateway_service(int64 now, bool link_event)
 {
-	if (link_event)
+	if (link_event || gw.unread)
 		read_link(now);
 	if (child_ended && gw.state != GATEWAY_DOWN)
 		reap(now);
@@ -196,6 +198,8 @@ gateway_timeout(int64 now)
 {
 	int64		at = 0;
 
+	if (gw.unread)
+		return 0;
 	switch (gw.state)
 	{
 		case GATEWAY_DOWN:
@@ -292,7 +296,7 @@ start(int64 now)
 	}
 
 	gw.state = GATEWAY_STARTING;
-	gw.hello = false;
+	gw.hello = gw.unread = false;
 	gw.silent_since = 0;
 	gw.generation++;
 	gateway_link_open(&gw.link, sock);
@@ -355,13 +359,22 @@ read_config(void)
 
 /* ---- what the gateway says ---- */
 
-/* Takes in all that has come, up to a bound that keeps a babbler from holding the worker. */
+/* Takes in all that has come, but not so much that a babbler could hold the worker. */
 static void
 read_link(int64 now)
 {
-	for (int i = 0; i < 1000 && gw.link.sock != PGINVALID_SOCKET; i++)
+	int			frames = 0;
+
+	gw.unread = false;
+	while (gw.link.sock != PGINVALID_SOCKET)
 	{
 		LinkFrame	frame;
+
+		if (++frames > FRAMES_MAX)
+		{
+			gw.unread = true;
+			return;
+		}
 
 		switch (gateway_link_read(&gw.link, &frame))
 		{
@@ -556,6 +569,7 @@ gone(int64 now)
 {
 	gateway_link_close(&gw.link);
 	gw.pid = 0;
+	gw.unread = false;
 	gw.state = GATEWAY_DOWN;
 	pg_atomic_write_u32(&rooms_shared->gateway_pid, 0);
 	for (int i = 0; i < GATEWAY_COUNTER_COUNT; i++)
