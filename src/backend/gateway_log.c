@@ -46,6 +46,7 @@ may_log(LinkLogLevel level, int64 now)
 {
 	static int64 since = 0;
 	static int	lines = 0;
+	static int	last_words = 0;
 
 	if (now - since >= 1000)
 	{
@@ -54,12 +55,12 @@ may_log(LinkLogLevel level, int64 now)
 					(errmsg("pg_rooms gateway: %d more log lines within a second were left out",
 							lines - LINES_MAX)));
 		since = now;
-		lines = 0;
+		lines = last_words = 0;
 	}
 	lines++;
 
-	/* The last word says why it exits: always of interest, and there is only one. */
-	return lines <= LINES_MAX || level == LINK_LOG_FATAL;
+	/* Why it exits is of interest also after many lines; it says so once. */
+	return lines <= LINES_MAX || (level == LINK_LOG_FATAL && last_words++ == 0);
 }
 
 /*
