@@ -185,6 +185,8 @@ listener_close(Listener *l)
 void
 listener_free(Listener *l)
 {
+	/* On a foreign loop the first call only begins; now its handles are closed. */
+	lws_context_destroy(l->context);
 	acceptor_free(l->acceptor);
 	if (l->root >= 0)
 		close(l->root);
@@ -219,6 +221,8 @@ conn_kill(Conn *c)
 		return;
 	c->dying = true;
 	lws_set_timeout(c->wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_ASYNC);
+	/* Outside its callbacks libwebsockets looks at its timeouts only when woken. */
+	lws_cancel_service(c->listener->context);
 }
 
 static void

@@ -12,6 +12,7 @@ import hmac
 import json
 import os
 import select
+import shutil
 import signal
 import socket
 import struct
@@ -71,8 +72,8 @@ def token(claims, secret=SECRET, expires_in=3600):
 
 
 class FakeWorker:
-    def __init__(self, binary=None, port=0, files=None, stderr=None, hello=None, listen=True, **config):
-        self.binary = binary or os.environ.get("GATEWAY", "./pg_rooms_gateway")
+    def __init__(self, binary=None, port=0, stderr=None, hello=None, listen=True, **config):
+        self.binary = binary or os.environ.get("GATEWAY") or shutil.which("pg_rooms_gateway") or "./pg_rooms_gateway"
         self.config = dict(DEFAULTS, **config)
         self.logs = []
         self.stats = {}
@@ -87,7 +88,6 @@ class FakeWorker:
         self.listener.listen(4096)
         self.listener.setblocking(False)
         self.port = self.listener.getsockname()[1]
-        self.files = files
         self.stderr = stderr
         self.hello = hello or version()
         self.start(listen)
@@ -98,9 +98,6 @@ class FakeWorker:
         fd = child.fileno()
 
         def prepare():
-            if self.files:
-                import resource
-                resource.setrlimit(resource.RLIMIT_NOFILE, (self.files, self.files))
             signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
             os.dup2(fd, 3)
             os.set_inheritable(3, True)
@@ -211,6 +208,9 @@ class FakeWorker:
                 raise AssertionError("no %s in %d s" % (what, seconds))
 
     def fresh_stats(self):
+        """Counters no older than this call (one frame may be on its way)."""
+        while select.select([self.link], [], [], 0)[0] and self.poll(0):
+            pass
         self.stats = {}
         self.wait(lambda: self.stats, "STATS")
         return self.stats
