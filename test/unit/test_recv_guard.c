@@ -1,0 +1,178 @@
+/* with: src/gateway/recv_guard.c */
+/*
+ * test_recv_guard.c - our recv() in front of libwebsockets, on a socketpair.
+ *
+ * Streams are cut in two at every place.
+ */
+#include "gateway/recv_guard.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "unit.h"
+
+static int	ours;
+static int	theirs;
+
+/* Sends and receives n bytes; false: recv() refused. */
+static bool
+pass(const void *bytes, size_t n, uint8_t *got)
+{
+	size_t		have = 0;
+
+	if (send(theirs, bytes, n, 0) != (ssize_t) n)
+		return false;
+	while (have < n)
+	{
+		ssize_t		k = recv(ours, got + have, n - have, 0);
+
+		if (k <= 0)
+			return false;
+		have += (size_t) k;
+	}
+	return true;
+}
+
+static void
+begin(void)
+{
+	int			pair[2];
+
+	if (ours > 0)
+	{
+		guard_close(ours);
+		close(ours);
+		close(theirs);
+	}
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) != 0)
+		return;
+	ours = pair[0];
+	theirs = pair[1];
+	guard_open(ours);
+}
+
+static void
+test_requests(void)
+{
+	uint8_t		got[200];
+
+	unit_case("a request is taken if a read came since the last one");
+	begin();
+	CHECK(pass("GET / HTTP/1.1\r\n\r\n", 18, got));
+	CHECK(guard_take_request(ours));
+	CHECK(!guard_take_request(ours));
+	CHECK(pass("POST / HTTP/1.1\r\nContent-Length: 1\r\n\r\n", 38, got));
+	CHECK(guard_take_request(ours));
+	CHECK(pass("x", 1, got));
+	guard_take_body(ours);
+	CHECK(!guard_take_request(ours));
+
+	unit_case("bytes behind an upgrade request are noticed");
+	for (size_t cut = 0; cut <= 20; cut++)
+	{
+		const char *text = "GET / HTTP/1.1\r\n\r\n\x81\x80";
+
+		begin();
+		CHECK(pass(text, cut, got) && pass(text + cut, 20 - cut, got));
+		CHECK(!guard_websocket(ours));
+	}
+	unit_case("a request alone is fine");
+	for (size_t cut = 0; cut <= 18; cut++)
+	{
+		const char *text = "GET / HTTP/1.1\r\n\r\n";
+
+		begin();
+		CHECK(pass(text, cut, got) && pass(text + cut, 18 - cut, got));
+		CHECK(guard_websocket(ours));
+	}
+	unit_case("bytes of the body before it do not count");
+	begin();
+	CHECK(pass("POST / HTTP/1.1\r\n\r\n", 19, got) && guard_take_request(ours));
+	CHECK(pass("\r\n\r\nmore", 8, got));
+	guard_take_body(ours);
+	CHECK(pass("GET / HTTP/1.1\r\n\r\n", 18, got));
+	CHECK(guard_websocket(ours));
+}
+
+/* A masked frame of each length form, then an unmasked one. */
+static void
+test_frames(void)
+{
+	static const size_t lengths[] = {0, 1, 125, 126, 300};
+	static uint8_t stream[2000];
+	static uint8_t got[2000];
+
+	for (size_t k = 0; k < sizeof(lengths) / sizeof(lengths[0]); k++)
+	{
+		size_t		n = lengths[k];
+		size_t		at = 0;
+		size_t		second;
+
+		stream[at++] = 0x81;
+		if (n < 126)
+			stream[at++] = (uint8_t) (0x80 | n);
+		else
+		{
+			stream[at++] = 0x80 | 126;
+			stream[at++] = (uint8_t) (n >> 8);
+			stream[at++] = (uint8_t) n;
+		}
+		memset(stream + at, 0x00, 4 + n);	/* a payload that looks like unmasked headers */
+		at += 4 + n;
+		second = at;
+		stream[at++] = 0x81;
+		stream[at++] = 1;
+		stream[at++] = 'x';
+
+		unit_case("an unmasked frame behind %zu masked bytes, cut anywhere", n);
+		for (size_t cut = 0; cut <= at; cut++)
+		{
+			bool		passed;
+
+			begin();
+			guard_websocket(ours);
+			passed = pass(stream, cut, got) && pass(stream + cut, at - cut, got + cut);
+			if (cut == second + 1)
+				CHECK(!passed);	/* its first byte is out of reach */
+			else
+				CHECK(passed && got[second] == (0x81 | 0x70));
+			CHECK(memcmp(got, stream, second) == 0);
+		}
+	}
+}
+
+static void
+test_strangers(void)
+{
+	uint8_t		got[10];
+
+	unit_case("descriptors that were not accepted pass untouched");
+	begin();
+	guard_websocket(ours);
+	guard_close(ours);
+	CHECK(pass("\x81\x01x", 3, got) && got[0] == 0x81);
+
+	unit_case("peeking does not count");
+	begin();
+	guard_websocket(ours);
+	CHECK(send(theirs, "\x81\x01x", 3, 0) == 3);
+	CHECK(recv(ours, got, 3, MSG_PEEK) == 3 && got[0] == 0x81);
+	CHECK(recv(ours, got, 3, 0) == 3 && got[0] == 0xf1);
+}
+
+int
+main(void)
+{
+	guard_init(1024);
+	test_requests();
+	test_frames();
+	test_strangers();
+	guard_close(ours);
+	close(ours);
+	close(theirs);
+	return unit_done();
+}
