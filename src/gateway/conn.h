@@ -34,6 +34,8 @@ typedef struct Conn
 	uint8_t    *message;		/* the parts so far of a message in several */
 	uint32_t	message_len;
 	uint32_t	message_space;
+	uint32_t	sent;			/* bytes of the queue's first frame, if that is being sent in fragments */
+	uint64_t	message_left;	/* ... and those left of the message within it */
 
 	/* HTTP */
 	Http	   *http;			/* the request being dealt with */

@@ -9,9 +9,11 @@
  * Out: frames are made once per message (core/frame.h) and written as raw
  * bytes, many per write, from server_flush().  LWS_WRITE_RAW on a WebSocket
  * connection skips libwebsockets' framing and keeps its buffering of what the
- * kernel did not take.  That buffer has no limit, hence the rule: never write
- * while lws_partial_buffered().  A frame is always given whole: a PONG of
- * libwebsockets' own may follow any write.
+ * kernel did not take.  That buffer has no limit, hence two rules: never write
+ * while lws_partial_buffered(), and never more than WRITE_MAX at once.  Since
+ * a PONG of libwebsockets' own may follow any write, each write ends with a
+ * WebSocket frame; a large message is sent as fragments (RFC 6455 5.4), so
+ * that many slow readers of it share one copy.
  */
 #include "gateway/conn.h"
 
@@ -30,7 +32,8 @@
 static int	ws_refuse(Conn *c, int status, const char *message);
 static int	ws_close(Conn *c, int code, const char *reason);
 static bool ws_append(Conn *c, const void *bytes, size_t len, size_t remaining);
-static uint32_t ws_gather(Listener *l, Queue *q, uint8_t **bytes, size_t *len);
+static uint32_t ws_next(Conn *c, Queue *q, uint8_t **bytes, size_t *len);
+static uint32_t ws_fragment(Conn *c, const Frame *f, size_t *len);
 
 /* ---- the handshake ---- */
 
@@ -210,7 +213,7 @@ ws_flush(Conn *c, Session *s)
 	{
 		uint8_t    *bytes;
 		size_t		len;
-		uint32_t	frames = ws_gather(l, &s->queue, &bytes, &len);
+		uint32_t	frames = ws_next(c, &s->queue, &bytes, &len);
 
 		if (lws_write(c->wsi, bytes, len, LWS_WRITE_RAW) < 0)
 		{
@@ -226,29 +229,76 @@ ws_flush(Conn *c, Session *s)
 		lws_callback_on_writable(c->wsi);
 }
 
-/* The bytes of the next write: one frame as it is, or several copied together. */
+/*
+ * The bytes of the next write: one frame as it is, several copied together,
+ * or a part of a large one.  Gives the number of frames that are then done.
+ */
 static uint32_t
-ws_gather(Listener *l, Queue *q, uint8_t **bytes, size_t *len)
+ws_next(Conn *c, Queue *q, uint8_t **bytes, size_t *len)
 {
+	uint8_t    *scratch = c->listener->scratch;
 	Frame	   *f = queue_at(q, 0);
 	uint32_t	n = 0;
 
-	*bytes = f->ws;
+	*bytes = scratch;
+	if (f->ws_len > WRITE_MAX)
+		return ws_fragment(c, f, len);
 	*len = f->ws_len;
 	if (q->count == 1 || f->ws_len + queue_at(q, 1)->ws_len > WRITE_MAX)
+	{
+		*bytes = f->ws;
 		return 1;
-	*bytes = l->scratch;
+	}
 	*len = 0;
 	while (n < q->count)
 	{
 		f = queue_at(q, n);
 		if (*len + f->ws_len > WRITE_MAX)
 			break;
-		memcpy(l->scratch + *len, f->ws, f->ws_len);
+		memcpy(scratch + *len, f->ws, f->ws_len);
 		*len += f->ws_len;
 		n++;
 	}
 	return n;
+}
+
+/*
+ * The next fragment of a large frame, made in the scratch buffer.  A Frame
+ * is one or more WebSocket messages with their headers (core/frame.h);
+ * c->sent and c->message_left remember where in it this client is.
+ */
+static uint32_t
+ws_fragment(Conn *c, const Frame *f, size_t *len)
+{
+	uint8_t    *scratch = c->listener->scratch;
+	uint8_t		opcode = 0;		/* continuation */
+	size_t		n;
+	uint8_t    *at;
+
+	if (c->message_left == 0)
+	{
+		const uint8_t *header = f->ws + c->sent;
+		size_t		extended = header[1] == 126 ? 2 : header[1] == 127 ? 8 : 0;
+
+		opcode = header[0] & 0x0f;
+		c->message_left = header[1];
+		if (extended > 0)
+			c->message_left = 0;
+		for (size_t i = 0; i < extended; i++)
+			c->message_left = c->message_left << 8 | header[2 + i];
+		c->sent += (uint32_t) (2 + extended);
+	}
+	n = c->message_left < WRITE_MAX - EIO_WS_HEADER_MAX ? (size_t) c->message_left : WRITE_MAX - EIO_WS_HEADER_MAX;
+	at = eio_ws_header(scratch, false, n);
+	scratch[0] = opcode | (n == c->message_left ? 0x80 : 0);
+	at = write_bytes(at, slice(f->ws + c->sent, n));
+	*len = (size_t) (at - scratch);
+	c->sent += (uint32_t) n;
+	c->message_left -= n;
+	if (c->sent < f->ws_len)
+		return 0;
+	c->sent = 0;
+	return 1;
 }
 
 /* The session is over, or the probe is not wanted: nothing waits for the client. */

@@ -117,6 +117,7 @@ class WebSocket(Http):
                        "Sec_WebSocket_Key": "dGhlIHNhbXBsZSBub25jZQ=="}, **fields)
         self.send("GET", target, glue or None, Content_Length=None, **fields)
         self.handshake = self.answer()
+        self.control = []       # control frames that came between fragments
 
     def write(self, payload, **how):
         if isinstance(payload, str):
@@ -130,8 +131,8 @@ class WebSocket(Http):
         data, self.buffer = self.buffer[:n], self.buffer[n:]
         return data
 
-    def read(self):
-        """(opcode, payload) of the next frame; EOFError at the end."""
+    def read_frame(self):
+        """(fin, opcode, payload) of the next frame; EOFError at the end."""
         try:
             a, b = self.take(2)
             assert not b & 0x80, "masked frame from the server"
@@ -140,9 +141,23 @@ class WebSocket(Http):
                 n, = struct.unpack(">H", self.take(2))
             elif n == 127:
                 n, = struct.unpack(">Q", self.take(8))
-            return a & 0x0f, self.take(n)
+            return bool(a & 0x80), a & 0x0f, self.take(n)
         except ConnectionResetError:
             raise EOFError
+
+    def read(self):
+        """(opcode, payload) of the next message or control frame."""
+        parts, kind = [], None
+        while True:
+            fin, opcode, payload = self.read_frame()
+            if opcode >= 8 and parts:
+                self.control.append((opcode, payload))
+                continue
+            assert (opcode == 0) == bool(parts), "fragments out of order"
+            kind = opcode or kind
+            parts.append(payload)
+            if fin:
+                return kind, b"".join(parts)
 
     def text(self):
         opcode, payload = self.read()

@@ -12,11 +12,12 @@ $client->wait_for('connect');
 
 # ---- after our record a further message is an ERROR, and the transaction aborts ----
 my ($rc, $out, $err) = $node->psql('postgres', <<'SQL', extra_params => [ '-v', 'VERBOSITY=verbose' ]);
-SET pre_commit.sql = 'SELECT rooms.emit_all(''late'')';
+BEGIN;
+SET LOCAL pre_commit.sql = 'SELECT rooms.emit_all(''late'')';
 SELECT rooms.emit_all('early');
+COMMIT;
 SQL
 like($err, qr/ERROR:  55000:.*commit/, 'emitting after the record was written is an ERROR');
-# A transaction with no other message: the record is not written yet, the same ERROR or delivery would both be exact.
 $rooms->sql(q{SELECT rooms.emit_all('end')});
 is_deeply([ $client->events_until('end') ], [], '... and nothing of that transaction is sent');
 
@@ -25,7 +26,7 @@ $rooms->sql(q{ALTER SYSTEM SET shared_preload_libraries = 'pg_rooms', 'pre_commi
 $node->restart;
 $client->wait_for('disconnect');
 $client->wait_for('connect');
-$rooms->sql(q{SET pre_commit.sql = 'SELECT rooms.emit_all(''late'')'; BEGIN; SELECT rooms.emit_all('early'); COMMIT; RESET pre_commit.sql});
+$rooms->sql(q{BEGIN; SET LOCAL pre_commit.sql = 'SELECT rooms.emit_all(''late'')'; SELECT rooms.emit_all('early'); COMMIT});
 is_deeply($client->event, [$_], "a callback that runs before ours: $_") for 'early', 'late';
 $rooms->sql(q{ALTER SYSTEM RESET shared_preload_libraries});
 $node->restart;

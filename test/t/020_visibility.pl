@@ -5,7 +5,7 @@ use warnings;
 use Rooms;
 use Test::More;
 
-my $rooms = Rooms->new('main', conf => "max_connections = 12\nsuperuser_reserved_connections = 3\nmax_wal_senders = 2\n");
+my $rooms = Rooms->new('main', conf => "wal_level = replica\nmax_connections = 12\nsuperuser_reserved_connections = 3\nmax_wal_senders = 2\n");
 my $node = $rooms->node;
 $node->safe_psql('postgres', 'CREATE TABLE t (n int)');
 my $client = $rooms->client(claims => { sub => 'a' }, transports => ['websocket']);

@@ -6,7 +6,7 @@ use Rooms;
 use IPC::Run ();
 use Test::More;
 
-my $rooms = Rooms->new('main', conf => "max_prepared_transactions = 20\npg_rooms.max_queued = '1GB'\n");
+my $rooms = Rooms->new('main', conf => "restart_after_crash = on\nmax_prepared_transactions = 20\npg_rooms.max_queued = '1GB'\n");
 my $node = $rooms->node;
 # Each writer numbers its transactions; a rolled-back one gives its number to the next.
 $node->safe_psql('postgres', q{

@@ -27,7 +27,7 @@ use Time::HiRes qw(time);
 our $TIMEOUT = $ENV{ROOMS_TEST_TIMEOUT} // 60;
 our $SECRET = 'a-secret-for-tests-only-0123456789abcdef';
 our $CLIENT_DIR = abs_path(dirname(__FILE__) . '/../client');
-our $JSON = JSON::PP->new->allow_nonref->canonical;
+our $JSON = JSON::PP->new->utf8->allow_nonref->canonical;
 
 # Starts a cluster with the extension in database postgres.  Options: conf
 # (appended to postgresql.conf), init (arguments of PostgreSQL::Test::Cluster's

@@ -93,7 +93,7 @@ run_regress() {
 	tests=$(cd sql && ls ./*.sql | sed 's|^\./||; s|\.sql$||' | grep -v '^pg_rooms--')
 	# shellcheck disable=SC2086
 	(cd "$work" && timeout 300 "${as[@]}" "$pgxs_test/regress/pg_regress" --inputdir="$work" --outputdir="$work/regress" \
-		--expecteddir="$work" --bindir="$bin" --temp-instance="$work/regress-instance" --port="$(free_port)" \
+		--bindir="$bin" --temp-instance="$work/regress-instance" --port="$(free_port)" \
 		--temp-config="$work/regress.conf" --no-locale --encoding=UTF8 --dbname=postgres --use-existing $tests) >"$work/regress.log" 2>&1
 	local status=$?
 	if [ $status != 0 ]; then cat "$work/regress/regression.diffs" >>"$work/regress.log" 2>/dev/null; fi
