@@ -271,11 +271,14 @@ on_config(void *ctx, Slice payload)
 	if (!config_parse(&c, payload, &error))
 		gateway_fail(g, "bad configuration", error, "The gateway and the library must be of one build.");
 	else if (config_apply(g, &c) && g->listening)
+	{
 		worker_link_ready(g->link);
+		log_message(LINK_LOG_INFO, NULL, "the configuration is reloaded");
+	}
 	config_clear(&c);
 }
 
-/* A setting that cannot work ends the gateway at start; at a reload the old one stays. */
+/* False: a setting cannot work.  That ends the gateway at start; at a reload the old ones stay. */
 static bool
 config_apply(Gateway *g, const Config *c)
 {
@@ -300,7 +303,8 @@ config_apply(Gateway *g, const Config *c)
 	if (!auth)
 	{
 		log_message(LINK_LOG_WARNING, hint, "%s, the configuration stays as it was: %s", what, error);
-		return true;
+		worker_link_ready(g->link);
+		return false;
 	}
 	if (warning)
 		log_message(LINK_LOG_WARNING,
