@@ -238,6 +238,7 @@ static void
 heartbeat(Session *s, uint64_t now)
 {
 	s->state->awaiting_pong = true;
+	s->state->connects = 0;
 	s->state->heartbeat_at = now + s->state->ping_timeout;
 	session_push(s, s->server->ping);
 }

@@ -9,6 +9,7 @@
 
 #define SLOW_GRACE_MS	10000	/* over max_queued for so long: closed */
 #define HARD_CAP		4		/* ... times max_queued: closed at once */
+#define CONNECTS_MAX	64		/* CONNECTs of a session between two pings: each may cost a signature */
 #define LINGER_MS		30000	/* a closed polling session waits for its next GET */
 
 /* A list of pointers that keeps its memory. */
@@ -74,6 +75,7 @@ typedef struct SessionState
 	uint32_t	ping_interval;
 	uint32_t	ping_timeout;
 
+	uint32_t	connects;		/* CONNECTs since the last ping */
 	bool		awaiting_pong;
 	bool		upgrading;		/* the probe was answered: GETs return at once */
 	bool		posting;

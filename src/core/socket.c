@@ -135,7 +135,14 @@ connect_socket(Session *s, const SioPacket *p)
 	Identity	identity = {0};
 	ConnectError err = {0};
 
-	if (n == NULL)
+	/*
+	 * One body or one turn of the loop can carry hundreds of thousands of
+	 * CONNECTs, and each means checking a signature and an answer in the
+	 * queue; a name that long is nobody's namespace and not worth an echo.
+	 */
+	if (++s->state->connects > CONNECTS_MAX || p->nsp.len > ENVELOPE_MAX_NAME)
+		session_close(s, CLOSE_FORCED);
+	else if (n == NULL)
 	{
 		server->counters[COUNTER_REFUSED_NAMESPACE]++;
 		send_connect_error(s, p->nsp, &unknown);

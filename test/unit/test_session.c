@@ -639,6 +639,47 @@ connecting(void)
 	CHECK(server_counters(rig.server)[COUNTER_CONNECTS] == 1);
 	rig_stop();
 
+	unit_case("a flood of CONNECTs ends the session, refused or not, before it costs much");
+	rig_start();
+	{
+		static const char *const floods[] = {"40{\"refuse\":1}\x1e", "40\x1e" "41\x1e", "40/nowhere,\x1e"};
+
+		for (size_t i = 0; i < sizeof(floods) / sizeof(floods[0]); i++)
+		{
+			char		body[200 * 32] = "";
+			uint64_t	before = server_counters(rig.server)[COUNTER_CONNECTS] +
+				server_counters(rig.server)[COUNTER_REFUSED_AUTH] +
+				server_counters(rig.server)[COUNTER_REFUSED_NAMESPACE];
+			uint64_t	tried;
+
+			c = rig_open((int) i, TRANSPORT_POLLING);
+			for (int n = 0; n < 200; n++)
+				strcat(body, floods[i]);
+			body[strlen(body) - 1] = '\0';
+			CHECK(session_post_begin(c->s));
+			CHECK(!session_post(c->s, (uint8_t *) body, strlen(body), rig.now));
+			tried = server_counters(rig.server)[COUNTER_CONNECTS] +
+				server_counters(rig.server)[COUNTER_REFUSED_AUTH] +
+				server_counters(rig.server)[COUNTER_REFUSED_NAMESPACE] - before;
+			CHECK(tried >= 10 && tried <= 64);
+		}
+	}
+	rig_stop();
+
+	unit_case("an overlong namespace is not echoed");
+	rig_start();
+	c = rig_open(0, TRANSPORT_WEBSOCKET);
+	SAID(c, OPEN_WS);
+	{
+		char		text[300] = "40/";
+
+		memset(text + 3, 'x', 256);
+		text[259] = ',';
+		rig_send(c, text);
+	}
+	SAID(c, "closed(forced server close)");
+	rig_stop();
+
 	unit_case("a socket is in the rooms of its sid, its user and its tenant");
 	rig_start();
 	c = rig_connect(0, "7", "acme");
