@@ -213,14 +213,14 @@ remember_running(void)
 
 /* An xid that was never assigned, or has left the ProcArray. */
 static void
-remove_orphan(FullTransactionId xid, void *arg)
+remove_orphan(FullTransactionId xid, void *arg pg_attribute_unused())
 {
 	if (!FullTransactionIdPrecedes(xid, ReadNextFullTransactionId()) || is_visible(xid))
 		spool_remove(xid);
 }
 
 static void
-hold_spooled(FullTransactionId xid, void *arg)
+hold_spooled(FullTransactionId xid, void *arg pg_attribute_unused())
 {
 	if (pending_find(XidFromFullTransactionId(xid)) == NULL)
 		pending_set_prepared(pending_add(xid), true);
