@@ -11,7 +11,7 @@ declare -A sets=(
 	[client]="" # node and the npm packages of test/client, see below
 	[test]="libipc-run-perl perl python3 python3-socketio python3-aiohttp postgresql-contrib"
 	[fuzz]="clang-14 libclang-rt-14-dev llvm-14"
-	[lint]="clang-format-14"
+	[lint]=""
 	[browser]="chromium"
 )
 
