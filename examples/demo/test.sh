@@ -10,8 +10,9 @@ passed=0 failed=0
 ok() { echo "ok - $1"; passed=$((passed + 1)); }
 not_ok() { echo "not ok - $1"; failed=$((failed + 1)); }
 
-# A session of its own, to be interrupted as a terminal would do it.
-setsid examples/demo/run.sh >"$log" 2>&1 &
+# A process group of its own, to be interrupted as a terminal would do it; and
+# with SIGINT as a terminal has it, for a shell's background jobs ignore it.
+perl -e 'setpgrp; $SIG{INT} = "DEFAULT"; exec @ARGV or die' examples/demo/run.sh >"$log" 2>&1 &
 demo=$!
 if timeout 300 grep -qm1 'Ctrl-C stops' <(exec tail -n +1 -F --pid=$$ "$log" 2>/dev/null); then
 	ok "the demo starts"
@@ -24,9 +25,11 @@ if timeout 300 grep -qm1 'Ctrl-C stops' <(exec tail -n +1 -F --pid=$$ "$log" 2>/
 	pids=$(pgrep -f "^$work/" || true)
 	cp "$work/data/log" build/demo-server.log
 	kill -INT -- "-$demo"
+	if ! timeout 30 tail --pid="$demo" -f /dev/null; then kill -TERM -- "-$demo"; fi
 	wait "$demo" && ok "Ctrl-C ends it with status 0" || not_ok "Ctrl-C ends it with status 0"
 	left=
-	for pid in $pids; do if [ -e "/proc/$pid" ]; then left="$left $pid"; fi; done
+	# One that has ended may still wait for init to take notice.
+	for pid in $pids; do timeout 5 tail --pid="$pid" -f /dev/null || left="$left $pid"; done
 	left="$left $(pgrep -f "^$work/" || true)"
 	[ -z "${left// /}" ] && ok "no process is left" || not_ok "no process is left: $left"
 	[ ! -e "$work" ] && ok "no file is left" || not_ok "no file is left: $work"
