@@ -85,7 +85,7 @@ run_unit() {
 		programs+=("$work/unit/$name")
 	done
 	prove -v -e '' "${programs[@]}" >>"$work/unit.log" 2>&1
-	count "$work/unit.log" $? '^ok ' '^not ok '
+	count "$work/unit.log" $? '^ok [0-9]' '^not ok '
 }
 
 run_regress() {
@@ -119,7 +119,7 @@ run_tap() { # FILES
 		prove -v -j2 --timer -I "$pgxs_test/perl" -I "$work/test/t" "$@") >"$work/tap.log" 2>&1
 	local status=$?
 	grep -E '^\[?[0-9:]*\]? ?test/t/.* (\.\.|ok)|^(#   Failed|Result:|Files=)' "$work/tap.log" | grep -vE '^\[.*\.\. *$' | tail -n 60
-	count "$work/tap.log" $status '^ok ' '^not ok '
+	count "$work/tap.log" $status '^ok [0-9]' '^not ok '
 }
 
 taps=()
