@@ -85,13 +85,14 @@ for my $round ('immediate', 'gateway', 'fast', 'worker', 'immediate', 'backend')
 $rooms->wait_until_serving;
 for my $client (@clients)
 {
-	my $seen;
-	do
+	# Whoever has not come back yet needs another last word.
+	my $seen = { is => 'connect' };
+	until ($seen->{is} eq 'event' && $seen->{args}[0] eq 'end')
 	{
-		$rooms->sql(q{SELECT rooms.emit_all('end')});
-		do { $seen = $client->wait_for(sub { $_[0]{is} =~ /^(event|connect|disconnect)$/ }); push @{ $log{ $client->{id} } }, $seen }
-			until $seen->{is} eq 'event' || $seen->{is} eq 'connect';
-	} until $seen->{is} eq 'event' && $seen->{args}[0] eq 'end';
+		$rooms->sql(q{SELECT rooms.emit_all('end')}) if $seen->{is} eq 'connect';
+		$seen = $client->wait_for(sub { $_[0]{is} =~ /^(event|connect|disconnect)$/ });
+		push @{ $log{ $client->{id} } }, $seen;
+	}
 }
 
 my %committed = map { $_ => 1 } split /\n/, $rooms->sql(q{SELECT writer || ' ' || n FROM said});
