@@ -112,6 +112,11 @@ CONF
 
 	# ---- not forgeable ----
 	$rooms->sql(q{SELECT pg_logical_emit_message(true, 'pg_rooms', m) FROM (VALUES ('PGRM'), (''), (repeat('x', 100))) v(m)});
+	# ... not even with a record that is right to the last byte (wire/envelope.h)
+	my $packet = '2["x","forged"]';
+	my $envelope = pack('C C v V V/a* V V V/a* V', 1, 2, 0, 0, '/', 0, 0, $packet, 0);
+	my $record = unpack('H*', pack('a4 C x3 V V V/a*', 'PGRM', 1, $rooms->sql(q{SELECT oid FROM pg_database WHERE datname = 'postgres'}), 1, $envelope));
+	$rooms->sql("SELECT pg_logical_emit_message(true, 'pg_rooms', '\\x$record'::bytea)");
 	is_deeply($until_end->(), [], "$level: pg_logical_emit_message cannot forge a message");
 	$node->stop;
 }

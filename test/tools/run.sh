@@ -2,7 +2,7 @@
 # Runs the tests: run.sh [plain|asan] [SUITE ...]
 #
 # SUITES (all of them unless named): unit regress isolation tap; a path such as
-# test/t/010_bus.pl runs that TAP file alone.  Everything happens in a new
+# test/t/010_bus.pl or test/unit/test_sio.c runs that file alone.  Everything happens in a new
 # directory under $TMPDIR, which is removed when all passed; PostgreSQL's
 # processes run as user postgres when this is root.  The last line is
 # "N passed, N failed", and the exit status tells the same.
@@ -70,11 +70,11 @@ pg_rooms.jwt_secret = 'a-secret-for-tests-only-0123456789abcdef'
 max_prepared_transactions = 10
 CONF
 
-run_unit() {
+run_unit() { # FILES
 	local flags="-std=gnu11 -g -O1 -Wall -Wextra -Werror -fsanitize=address,undefined -fno-sanitize-recover=undefined"
 	mkdir -p "$work/unit"
 	local programs=() t
-	for t in test/unit/test_*.c; do
+	for t in "$@"; do
 		local name extra=()
 		name=$(basename "$t" .c)
 		# The gateway's pure parts that a test names in a line "/* with: FILE... */".
@@ -125,9 +125,17 @@ run_tap() { # FILES
 taps=()
 for suite in "${suites[@]}"; do
 	case $suite in
-	unit | regress | isolation)
+	unit)
+		echo "-- unit"
+		run_unit test/unit/test_*.c
+		;;
+	regress | isolation)
 		echo "-- $suite"
 		"run_$suite"
+		;;
+	*.c)
+		echo "-- $suite"
+		run_unit "$suite"
 		;;
 	tap) taps+=(test/t/*.pl) ;;
 	*.pl) taps+=("$suite") ;;
