@@ -42,7 +42,7 @@ for my $end ('worker', 'gateway')
 	$keeper->query_safe('SELECT pg_advisory_lock(4711)');
 	my $writer = $node->background_psql('postgres');
 	my $pid = $writer->query_safe('SELECT pg_backend_pid()');
-	$writer->{stdin} .= "SET pre_commit.sql = 'SELECT pg_advisory_xact_lock(4711)'; SELECT rooms.emit_all('held', '\"$end\"'); RESET pre_commit.sql;\n";
+	$writer->{stdin} .= "BEGIN; SET LOCAL pre_commit.sql = 'SELECT pg_advisory_xact_lock(4711)'; SELECT rooms.emit_all('held', '\"$end\"'); COMMIT;\n";
 	$writer->{run}->pump_nb;
 	$node->poll_query_until('postgres', "SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = $pid") or die;
 	# other transactions commit and move the flush position on

@@ -31,7 +31,7 @@ for name in "${names[@]}"; do
 	if (cd "$tree" && test/tools/run.sh "${variant:-plain}" "$suite") >>"$log" 2>&1; then
 		echo "not ok - $name survives $suite ($log)"
 		failed=$((failed + 1))
-	elif grep -qE '^(not ok|test .* FAILED)|#   Failed|sanitizer reports in' "$log"; then
+	elif grep -qE '^(Result: FAIL|not ok [0-9]|test .* FAILED|sanitizer reports in)' "$log"; then
 		echo "ok - $name is killed by $suite"
 		passed=$((passed + 1))
 	else
