@@ -33,14 +33,15 @@ $session->query_safe(q{BEGIN; SELECT rooms.notify_user('alice', '{"n": 3}')});
 my $backend = $session->query_safe('SELECT pg_backend_pid()');
 my $started = $rooms->sql('SELECT pg_postmaster_start_time()');
 my $gateway = $rooms->pid_of('gateway');
-for my $signal ('KILL', 'SEGV')
+# (AddressSanitizer would report a SEGV as a finding.)
+for my $signal ('KILL', $ENV{ROOMS_VARIANT} eq 'asan' ? 'ABRT' : 'SEGV')
 {
 	kill $signal, $gateway;
 	$_->wait_for('disconnect') for $alice, $bob, $carol;
 	$_->wait_for('connect') for $alice, $bob, $carol;
 	$gateway = $rooms->pid_of('gateway', $gateway);
 }
-is($session->query_safe('SELECT pg_backend_pid()'), $backend, 'backends survive SIGKILL and SIGSEGV of the gateway');
+is($session->query_safe('SELECT pg_backend_pid()'), $backend, 'backends survive a killed and a crashed gateway');
 $session->query_safe('COMMIT');
 is_deeply($alice->event, [ 'notification:new', { n => 3 } ], 'an event committed after the crash reaches the new gateway');
 is($rooms->sql('SELECT pg_postmaster_start_time()'), $started, 'the server was not restarted');
