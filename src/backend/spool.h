@@ -10,9 +10,10 @@
  *   backend   PRE_PREPARE  writes the WAL record, then spool_write()
  *             PREPARE      wakes the worker
  *             ABORT        (PREPARE TRANSACTION failed) spool_remove()
- *   worker    start        read the flush position, then the slots, then
- *                          spool_list(): a file whose xid is no longer in
- *                          progress is an orphan, all others are held
+ *   worker    start        spool_list(): a file whose xid is no longer in
+ *                          progress is an orphan and goes; then the flush
+ *                          position and the slots are read, and spool_list()
+ *                          again takes in what is there (bus.c says why so)
  *             PREPARE      a message record that was open is now held
  *             COMMIT       deliver from memory or spool_read(), spool_remove()
  *             ROLLBACK     spool_remove()
