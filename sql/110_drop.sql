@@ -12,8 +12,7 @@ SELECT rooms.emit('room', 'last');
 DROP EXTENSION pg_rooms;
 COMMIT;
 SELECT packet FROM test.emitted(:'mark');
-SELECT count(*) FROM pg_proc WHERE pronamespace = to_regnamespace('rooms');
-SELECT count(*) FROM pg_class WHERE relnamespace = to_regnamespace('rooms');
+SELECT to_regnamespace('rooms') IS NULL AS gone;
 SELECT count(*) FROM pg_init_privs p WHERE NOT EXISTS (SELECT FROM pg_class WHERE oid = objoid)
 	AND NOT EXISTS (SELECT FROM pg_proc WHERE oid = objoid) AND NOT EXISTS (SELECT FROM pg_namespace WHERE oid = objoid)
 	AND classoid IN ('pg_class'::regclass, 'pg_proc'::regclass, 'pg_namespace'::regclass);

@@ -13,23 +13,9 @@
  * the message with.
  */
 
--- Objects in a schema whose owner is not trusted could be shadowed or replaced.
-DO $$
-DECLARE
-	schema_owner name;
-BEGIN
-	SELECT r.rolname INTO schema_owner
-	FROM pg_catalog.pg_namespace n
-	JOIN pg_catalog.pg_roles r ON r.oid = n.nspowner
-	WHERE n.nspname = 'rooms' AND NOT r.rolsuper;
-	IF FOUND THEN
-		RAISE EXCEPTION 'schema rooms already exists and belongs to %, who is not a superuser', schema_owner
-			USING ERRCODE = 'duplicate_schema',
-				  HINT = 'Rename or drop that schema first.';
-	END IF;
-END
-$$;
-
+-- Made here and not by the control file: so it goes with the extension, and one
+-- that is there already, whose owner could shadow our objects, is an error.
+CREATE SCHEMA rooms;
 GRANT USAGE ON SCHEMA rooms TO PUBLIC;
 COMMENT ON SCHEMA rooms IS 'pg_rooms: real-time messages to browsers, sent when the transaction commits';
 

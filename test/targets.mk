@@ -42,5 +42,5 @@ lint:
 	@$(TOOLS)/lint.sh
 
 bench:
-	@$(TOOLS)/deps.sh build client
+	@$(TOOLS)/deps.sh build client test
 	@test/bench/bench.sh

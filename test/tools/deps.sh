@@ -9,10 +9,10 @@ build=(make gcc libc6-dev pkg-config postgresql-15 postgresql-server-dev-15 libw
 declare -A sets=(
 	[build]="${build[*]}"
 	[client]="" # node and the npm packages of test/client, see below
-	[test]="libipc-run-perl perl python3 python3-socketio python3-aiohttp python3-requests python3-websocket postgresql-contrib"
+	[test]="libipc-run-perl perl openssl patch python3 python3-socketio python3-aiohttp python3-requests python3-websocket postgresql-contrib"
 	[fuzz]="clang-14 libclang-rt-14-dev llvm-14"
 	[lint]=""
-	[browser]="chromium"
+	[browser]="chromium procps"
 )
 
 missing=()
