@@ -84,8 +84,7 @@ ws_refuse(Conn *c, int status, const char *message)
 							 status, status == 400 ? "Bad Request" : status == 403 ? "Forbidden" : "Not Found",
 							 strlen(message), message);
 
-	if (lws_write(c->wsi, (unsigned char *) answer, (size_t) n, LWS_WRITE_HTTP_FINAL) < 0)
-		return -1;
+	(void) lws_write(c->wsi, (unsigned char *) answer, (size_t) n, LWS_WRITE_HTTP_FINAL);
 	return -1;
 }
 
@@ -311,10 +310,9 @@ ws_hangup(Conn *c, CloseReason reason)
 	c->session = NULL;
 	if (c->dying)
 		return;
-	if (lws_partial_buffered(c->wsi) || lws_write(c->wsi, frame, sizeof(frame), LWS_WRITE_RAW) < 0)
-	{
-		/* Cannot take a close frame: it sees the end of the stream. */
-	}
+	/* A client that cannot take a close frame sees the end of the stream. */
+	if (!lws_partial_buffered(c->wsi))
+		(void) lws_write(c->wsi, frame, sizeof(frame), LWS_WRITE_RAW);
 	conn_kill(c);
 }
 

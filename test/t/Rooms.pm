@@ -115,7 +115,7 @@ sub pid_of
 	return $self->sql($sql);
 }
 
-# Waits until the gateway answers HTTP requests; false after the timeout.
+# Waits until the worker has listened and a gateway runs; gives its pid.
 sub wait_until_serving
 {
 	my ($self) = @_;
