@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 #include "core/alloc.h"
+#include "wire/base64.h"
 #include "wire/eio.h"
 
 static Frame *
@@ -148,7 +149,7 @@ frame_poll(Frame *f)
 		/* A base64 form's attachments are the text already. */
 		is_text = at < f->ws + f->ws_len && (at[0] & 0x0f) == 1;
 		while (next_payload(f, &at, &bytes))
-			size += 1 + (is_text ? bytes.len : 1 + eio_base64_size(bytes.len));
+			size += 1 + (is_text ? bytes.len : 1 + base64_size(bytes.len));
 		assert(size <= UINT32_MAX);
 		out = f->poll = xmalloc(size);
 		f->poll_len = (uint32_t) size;
@@ -160,7 +161,7 @@ frame_poll(Frame *f)
 			if (is_text)
 				out = write_bytes(out, bytes);
 			else
-				out = eio_base64_encode(write_u8(out, 'b'), bytes);
+				out = base64_encode(write_u8(out, 'b'), bytes);
 		}
 		assert(out == f->poll + size);
 	}
@@ -181,7 +182,7 @@ frame_base64(Frame *f)
 
 		while (next_payload(f, &at, &bytes))
 		{
-			size_t		len = 1 + eio_base64_size(bytes.len);
+			size_t		len = 1 + base64_size(bytes.len);
 
 			size += eio_ws_header_size(len) + len;
 		}
@@ -191,8 +192,8 @@ frame_base64(Frame *f)
 		at = attachments_of(f);
 		while (next_payload(f, &at, &bytes))
 		{
-			out = eio_ws_header(out, false, 1 + eio_base64_size(bytes.len));
-			out = eio_base64_encode(write_u8(out, 'b'), bytes);
+			out = eio_ws_header(out, false, 1 + base64_size(bytes.len));
+			out = base64_encode(write_u8(out, 'b'), bytes);
 		}
 		assert(out == f->base64->ws + size);
 	}

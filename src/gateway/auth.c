@@ -28,6 +28,7 @@
 
 #include "core/alloc.h"
 #include "gateway/jwt_keys.h"
+#include "wire/base64.h"
 #include "wire/json.h"
 
 #define AUTH_MAX_TOKEN		8192
@@ -271,51 +272,6 @@ check_token(const Auth *a, Token *t, int64_t now, Identity *id)
 	return NULL;
 }
 
-/* The value of a base64url digit (RFC 4648 5), or -1. */
-static int
-base64url_digit(uint8_t c)
-{
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (c >= '0' && c <= '9')
-		return c - '0' + 52;
-	return c == '-' ? 62 : c == '_' ? 63 : -1;
-}
-
-/*
- * Decodes base64url without padding.  Only the one canonical spelling of some
- * bytes is taken.  Gives the number of bytes, or -1.
- */
-static long
-base64url_decode(const char *s, size_t len, uint8_t *out)
-{
-	uint8_t    *at = out;
-	uint32_t	bits = 0;
-	int			have = 0;
-
-	if (len % 4 == 1)
-		return -1;
-	for (size_t i = 0; i < len; i++)
-	{
-		int			v = base64url_digit((uint8_t) s[i]);
-
-		if (v < 0)
-			return -1;
-		bits = bits << 6 | (uint32_t) v;
-		have += 6;
-		if (have >= 8)
-		{
-			have -= 8;
-			*at++ = (uint8_t) (bits >> have);
-		}
-	}
-	if ((bits & ((1u << have) - 1)) != 0)
-		return -1;
-	return at - out;
-}
-
 /* Splits and decodes a token: sets header, claims, payload, signature. */
 static const char *
 open_token(Token *t)
@@ -327,7 +283,7 @@ open_token(Token *t)
 	for (int i = 0; i < 3; i++)
 	{
 		const char *end = i < 2 ? strchr(at, '.') : at + strlen(at);
-		long		n = end != NULL ? base64url_decode(at, (size_t) (end - at), out) : -1;
+		long		n = end != NULL ? base64url_decode(out, slice(at, (size_t) (end - at))) : -1;
 
 		if (n < 0)
 			return "malformed";

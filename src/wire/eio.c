@@ -14,8 +14,8 @@
 
 #include <stdio.h>
 
-static bool base64_decode(uint8_t *text, size_t len, Slice *bytes);
-static int	base64_value(uint8_t c);
+#include "wire/base64.h"
+
 static size_t utf8_sequence(const uint8_t *at, size_t left);
 
 int
@@ -82,9 +82,12 @@ eio_body_next(EioBody *body, EioPacket *p)
 
 	if (len > 0 && packet[0] == 'b')
 	{
+		long		n = base64_decode(packet + 1, slice(packet + 1, len - 1));
+
 		p->type = EIO_MESSAGE;
 		p->binary = true;
-		if (base64_decode(packet + 1, len - 1, &p->data))
+		p->data = slice(packet + 1, n > 0 ? (size_t) n : 0);
+		if (n >= 0)
 			return WIRE_OK;
 	}
 	else if (eio_decode(slice(packet, len), p) == WIRE_OK && eio_utf8_valid(p->data))
@@ -92,88 +95,6 @@ eio_body_next(EioBody *body, EioPacket *p)
 
 	body->done = true;
 	return WIRE_BAD;
-}
-
-/* ---- Base64 (RFC 4648 section 4) ---- */
-
-static const char base64_alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-size_t
-eio_base64_size(size_t n)
-{
-	return (n + 2) / 3 * 4;
-}
-
-uint8_t *
-eio_base64_encode(uint8_t *out, Slice bytes)
-{
-	for (size_t i = 0; i < bytes.len; i += 3)
-	{
-		size_t		n = bytes.len - i < 3 ? bytes.len - i : 3;
-		uint32_t	v = (uint32_t) bytes.data[i] << 16;
-
-		if (n > 1)
-			v |= (uint32_t) bytes.data[i + 1] << 8;
-		if (n > 2)
-			v |= bytes.data[i + 2];
-		*out++ = (uint8_t) base64_alphabet[v >> 18];
-		*out++ = (uint8_t) base64_alphabet[v >> 12 & 63];
-		*out++ = (uint8_t) (n > 1 ? base64_alphabet[v >> 6 & 63] : '=');
-		*out++ = (uint8_t) (n > 2 ? base64_alphabet[v & 63] : '=');
-	}
-	return out;
-}
-
-/* Decodes onto the text itself: the bytes never overtake it. */
-static bool
-base64_decode(uint8_t *text, size_t len, Slice *bytes)
-{
-	uint8_t    *out = text;
-	size_t		padding = 0;
-
-	*bytes = slice(text, 0);
-	if (len == 0)
-		return true;
-	if (len % 4 != 0)
-		return false;
-	while (padding < 2 && text[len - 1 - padding] == '=')
-		padding++;
-
-	for (size_t i = 0; i < len; i += 4)
-	{
-		size_t		pad = i + 4 == len ? padding : 0;
-		uint32_t	v = 0;
-
-		for (size_t k = 0; k < 4; k++)
-		{
-			int			six = k < 4 - pad ? base64_value(text[i + k]) : 0;
-
-			if (six < 0)
-				return false;
-			v = v << 6 | (uint32_t) six;
-		}
-		/* Bits that the padding cuts off must be zero: one text for each value. */
-		if ((v & ((1u << 8 * pad) - 1)) != 0)
-			return false;
-		for (size_t k = 0; k < 3 - pad; k++)
-			*out++ = (uint8_t) (v >> (16 - 8 * k));
-	}
-	bytes->len = (size_t) (out - text);
-	return true;
-}
-
-static int
-base64_value(uint8_t c)
-{
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (c >= '0' && c <= '9')
-		return c - '0' + 52;
-	if (c == '+')
-		return 62;
-	return c == '/' ? 63 : -1;
 }
 
 /* ---- What the server sends first, and before each message ---- */

@@ -66,10 +66,6 @@ extern WireResult eio_body_next(EioBody *body, EioPacket *p) MUST_CHECK;
 
 #define EIO_SEPARATOR 0x1e
 
-/* Standard base64 with padding, as binary packets in polling payloads need. */
-extern size_t eio_base64_size(size_t n);
-extern uint8_t *eio_base64_encode(uint8_t *out, Slice bytes);
-
 /* The handshake's open packet: '0' + JSON.  out has EIO_OPEN_MAX bytes. */
 #define EIO_OPEN_MAX 256
 typedef struct EioHandshake

@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "wire/base64.h"
 #include "wire/eio.h"
 
 extern int	LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -60,7 +61,7 @@ check_body(Slice input)
 		{
 			assert(p.type == EIO_MESSAGE);
 			at = write_u8(at, 'b');
-			at = eio_base64_encode(at, p.data);
+			at = base64_encode(at, p.data);
 		}
 		else
 		{
@@ -81,13 +82,13 @@ check_body(Slice input)
 static void
 check_base64(Slice bytes)
 {
-	size_t		size = 1 + eio_base64_size(bytes.len);
+	size_t		size = 1 + base64_size(bytes.len);
 	uint8_t    *packet = malloc(size);
 	EioBody		body = {packet, size, false};
 	EioPacket	p;
 
 	packet[0] = 'b';
-	assert(eio_base64_encode(packet + 1, bytes) == packet + size);
+	assert(base64_encode(packet + 1, bytes) == packet + size);
 	assert(eio_body_next(&body, &p) == WIRE_OK && body.done && p.binary && slice_equal(p.data, bytes));
 	free(packet);
 }

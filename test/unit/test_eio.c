@@ -5,6 +5,7 @@
  */
 #include "unit.h"
 
+#include "wire/base64.h"
 #include "wire/eio.h"
 
 #include "vectors/wire_vectors.h"
@@ -98,11 +99,11 @@ test_base64(void)
 	for (size_t i = 0; i < COUNT(pairs); i++)
 	{
 		Slice		bytes = slice_cstring(pairs[i][0]);
-		size_t		size = eio_base64_size(bytes.len);
+		size_t		size = base64_size(bytes.len);
 		uint8_t    *out = malloc(size);
 
 		CHECK(size == strlen(pairs[i][1]));
-		CHECK(eio_base64_encode(out, bytes) == out + size);
+		CHECK(base64_encode(out, bytes) == out + size);
 		CHECK(slice_equal(slice(out, size), slice_cstring(pairs[i][1])));
 		free(out);
 	}
@@ -111,7 +112,7 @@ test_base64(void)
 	for (size_t n = 0; n <= 300; n++)
 	{
 		uint8_t		bytes[300];
-		size_t		size = 1 + eio_base64_size(n);
+		size_t		size = 1 + base64_size(n);
 		uint8_t    *packet = malloc(size);
 		EioBody		body = {packet, size, false};
 		EioPacket	p;
@@ -119,11 +120,45 @@ test_base64(void)
 		for (size_t i = 0; i < n; i++)
 			bytes[i] = (uint8_t) (i * 7 + n);
 		packet[0] = 'b';
-		eio_base64_encode(packet + 1, slice(bytes, n));
+		base64_encode(packet + 1, slice(bytes, n));
 		CHECK(eio_body_next(&body, &p) == WIRE_OK && p.binary && body.done);
 		CHECK(slice_equal(p.data, slice(bytes, n)));
 		free(packet);
 	}
+}
+
+/* What base64_decode() or base64url_decode() makes of a text: "-" for a refusal. */
+static bool
+decodes_to(bool url, const char *text, const char *expected)
+{
+	Slice		s = unit_copy(text, strlen(text));
+	uint8_t    *out = (uint8_t *) s.data;	/* in its place */
+	long		n = url ? base64url_decode(out, s) : base64_decode(out, s);
+	bool		same = expected[0] == '-' ? n == -1 : n >= 0 && slice_equal(slice(out, (size_t) n), slice_cstring(expected));
+
+	UNIT_FREE(s);
+	return same;
+}
+
+static void
+test_base64_canonical(void)
+{
+	static const char *const padded[][2] = {
+		{"", ""}, {"Zg==", "f"}, {"Zm8=", "fo"}, {"Zm9v", "foo"}, {"+/==", "-"}, {"+w==", "\xfb"}, {"/w==", "\xff"},
+		{"Zg", "-"}, {"Zg=", "-"}, {"Zh==", "-"}, {"Zm9=", "-"}, {"Z===", "-"}, {"====", "-"}, {"==", "-"}, {"Zg==Zg==", "-"},
+		{"Zm=v", "-"}, {"Zm 9", "-"}, {"-w==", "-"}, {"_w==", "-"}, {"Zm9vYg", "-"},
+	};
+	static const char *const url[][2] = {
+		{"", ""}, {"Zg", "f"}, {"Zm8", "fo"}, {"Zm9v", "foo"}, {"-w", "\xfb"}, {"_w", "\xff"},
+		{"Z", "-"}, {"Zm9vZ", "-"}, {"Zh", "-"}, {"Zm9", "-"}, {"Zg==", "-"}, {"+w", "-"}, {"/w", "-"}, {"Z g", "-"},
+	};
+
+	unit_case("base64: one spelling only, with all its padding");
+	for (size_t i = 0; i < COUNT(padded); i++)
+		CHECK(decodes_to(false, padded[i][0], padded[i][1]));
+	unit_case("base64url: one spelling only, without padding");
+	for (size_t i = 0; i < COUNT(url); i++)
+		CHECK(decodes_to(true, url[i][0], url[i][1]));
 }
 
 static void
@@ -231,6 +266,7 @@ main(void)
 	test_vectors();
 	test_decode();
 	test_base64();
+	test_base64_canonical();
 	test_utf8();
 	test_out();
 	return unit_done();
