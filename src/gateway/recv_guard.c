@@ -52,6 +52,7 @@ typedef struct Guard
 static Guard *guards;
 static size_t guard_count;
 
+static Guard *guard_of(int fd);
 static bool guard_bytes(int fd, uint8_t *bytes, size_t n);
 static void guard_scan_head(Guard *g, const uint8_t *bytes, size_t n);
 static bool guard_walk_frames(Guard *g, uint8_t *bytes, size_t n);
@@ -107,21 +108,26 @@ guard_init(size_t max_fds)
 void
 guard_open(int fd)
 {
-	if (fd >= 0 && (size_t) fd < guard_count)
-		guards[fd] = (Guard) {.mode = GUARD_HTTP};
+	Guard	   *g = guard_of(fd);
+
+	if (g)
+		*g = (Guard) {.mode = GUARD_HTTP};
 }
 
 void
 guard_close(int fd)
 {
-	if (fd >= 0 && (size_t) fd < guard_count)
-		guards[fd].mode = GUARD_OFF;
+	Guard	   *g = guard_of(fd);
+
+	if (g)
+		g->mode = GUARD_OFF;
 }
 
 bool
 guard_take_request(int fd)
 {
-	bool		fresh = guards[fd].fresh;
+	Guard	   *g = guard_of(fd);
+	bool		fresh = g && g->fresh;
 
 	guard_take_body(fd);
 	return fresh;
@@ -130,18 +136,28 @@ guard_take_request(int fd)
 void
 guard_take_body(int fd)
 {
-	Guard	   *g = &guards[fd];
+	Guard	   *g = guard_of(fd);
 
-	g->fresh = g->line_start = g->head_done = g->glued = false;
+	if (g)
+		g->fresh = g->line_start = g->head_done = g->glued = false;
 }
 
 bool
 guard_websocket(int fd)
 {
-	bool		glued = guards[fd].glued;
+	Guard	   *g = guard_of(fd);
+	bool		glued = !g || g->glued;
 
-	guards[fd] = (Guard) {.mode = GUARD_WEBSOCKET};
+	if (g)
+		*g = (Guard) {.mode = GUARD_WEBSOCKET};
 	return !glued;
+}
+
+/* NULL for a descriptor beyond the limit that guard_init() was told: nothing is known of it. */
+static Guard *
+guard_of(int fd)
+{
+	return fd >= 0 && (size_t) fd < guard_count ? &guards[fd] : NULL;
 }
 
 /* ---- the bytes ---- */
@@ -149,11 +165,10 @@ guard_websocket(int fd)
 static bool
 guard_bytes(int fd, uint8_t *bytes, size_t n)
 {
-	Guard	   *g;
+	Guard	   *g = guard_of(fd);
 
-	if (fd < 0 || (size_t) fd >= guard_count)
+	if (!g)
 		return true;
-	g = &guards[fd];
 	switch ((GuardMode) g->mode)
 	{
 		case GUARD_HTTP:

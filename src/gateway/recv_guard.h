@@ -5,7 +5,9 @@
  * unmasked frames, and can be hung by pipelined request bodies.  The dynamic
  * linker binds its calls of recv() and SSL_read() to the definitions in
  * recv_guard.c, which look at the bytes of accepted connections on their way.
- * Descriptors that were never given to guard_open() pass untouched.
+ * Descriptors that were never given to guard_open() pass untouched.  One
+ * beyond the limit given to guard_init() cannot be watched: its requests are
+ * refused.
  */
 #ifndef ROOMS_GATEWAY_RECV_GUARD_H
 #define ROOMS_GATEWAY_RECV_GUARD_H

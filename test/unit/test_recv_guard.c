@@ -7,6 +7,7 @@
 #include "gateway/recv_guard.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,6 +15,8 @@
 #include <unistd.h>
 
 #include "unit.h"
+
+#define MAX_FDS 1024
 
 static int	ours;
 static int	theirs;
@@ -156,6 +159,17 @@ test_strangers(void)
 	guard_close(ours);
 	CHECK(pass("\x81\x01x", 3, got) && got[0] == 0x81);
 
+	unit_case("descriptors that cannot be watched are refused");
+	for (size_t i = 0; i < 4; i++)
+	{
+		static const int fds[] = {-1, MAX_FDS, MAX_FDS + 1, INT_MAX};
+
+		guard_open(fds[i]);
+		guard_take_body(fds[i]);
+		CHECK(!guard_take_request(fds[i]) && !guard_websocket(fds[i]));
+		guard_close(fds[i]);
+	}
+
 	unit_case("peeking does not count");
 	begin();
 	guard_websocket(ours);
@@ -167,7 +181,7 @@ test_strangers(void)
 int
 main(void)
 {
-	guard_init(1024);
+	guard_init(MAX_FDS);
 	test_requests();
 	test_frames();
 	test_strangers();
