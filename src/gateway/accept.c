@@ -47,7 +47,7 @@ static void accept_readable(uv_poll_t *poll, int status, int events);
 static void accept_poll(ListenSocket *s);
 static void accept_resume(uv_timer_t *timer);
 static void accept_pause(Acceptor *a);
-static void accept_prepare(int fd);
+static void accept_options(int fd);
 static void accept_address(const struct sockaddr_storage *from, char *out, size_t size);
 static void listen_socket_closed(uv_handle_t *handle);
 static void acceptor_freed(uv_handle_t *handle);
@@ -88,6 +88,7 @@ acceptor_listen(Acceptor *a, const int *fds, int count)
 			free(s);
 			continue;
 		}
+		accept_options(s->fd);
 		s->poll.data = s;
 		s->next = a->sockets;
 		a->sockets = s;
@@ -118,6 +119,19 @@ acceptor_free(Acceptor *a)
 {
 	acceptor_listen(a, NULL, 0);
 	uv_close((uv_handle_t *) &a->pause, acceptor_freed);
+}
+
+/*
+ * libwebsockets sets these only on connections that it accepted itself.  On
+ * Linux a connection has them from its listening socket (tcp(7)).
+ */
+static void
+accept_options(int fd)
+{
+	int			on = 1;
+
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
 }
 
 static void
@@ -153,7 +167,6 @@ accept_readable(uv_poll_t *poll, int status, int events)
 			close(fd);
 			continue;
 		}
-		accept_prepare(fd);
 		accept_address(&from, address, sizeof(address));
 		a->count++;
 		a->on_accept(a->ctx, fd, address);
@@ -175,16 +188,6 @@ accept_resume(uv_timer_t *timer)
 
 	for (ListenSocket *s = a->sockets; s; s = s->next)
 		accept_poll(s);
-}
-
-/* libwebsockets sets these only on connections that it accepted itself. */
-static void
-accept_prepare(int fd)
-{
-	int			on = 1;
-
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
 }
 
 static void
