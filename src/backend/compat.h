@@ -16,9 +16,26 @@
 #error "pg_rooms needs PostgreSQL 15 or later"
 #endif
 
+/* 18: noreturn stands before the declaration, base64 is made of uint8, a module tells its name. */
+#if PG_VERSION_NUM < 180000
+#include "common/base64.h"
+#define pg_noreturn pg_attribute_noreturn()
+#define pg_b64_encode(src, len, dst, dstlen) \
+	(pg_b64_encode) ((const char *) (src), (len), (dst), (dstlen))
+#define PG_MODULE_MAGIC_EXT(...) PG_MODULE_MAGIC
+#endif
+
 /* 17: processes are numbered from 0 everywhere (src/include/storage/procnumber.h). */
 #if PG_VERSION_NUM < 170000
 #define MyProcNumber (MyProc->pgprocno)
+#endif
+
+/* 17: a wait event set has a resource owner; NULL is TopMemoryContext. */
+#if PG_VERSION_NUM < 170000
+#include "storage/latch.h"
+#include "utils/memutils.h"
+#define CreateWaitEventSet(owner, size) \
+	(AssertMacro((owner) == NULL), (CreateWaitEventSet) (TopMemoryContext, (size)))
 #endif
 
 /* 16: a check hook's new value and extra come from guc.c's own context, before it from malloc(). */

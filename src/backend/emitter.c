@@ -24,6 +24,7 @@
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
 
+#include "backend/compat.h"
 #include "backend/emitter.h"
 #include "backend/guc.h"
 #include "backend/outbox.h"
@@ -77,8 +78,8 @@ static Slice checked_name(Slice name, const char *what);
 static void list_begin(ListBuilder *list);
 static void list_add(ListBuilder *list, Slice s);
 static EnvelopeList list_finish(ListBuilder *list);
-static void null_error(const char *what) pg_attribute_noreturn();
-static void empty_error(const char *what) pg_attribute_noreturn();
+pg_noreturn static void null_error(const char *what);
+pg_noreturn static void empty_error(const char *what);
 
 static inline Slice
 text_slice(Datum value)

@@ -32,6 +32,7 @@
 #include "miscadmin.h"
 #include "port.h"
 
+#include "backend/compat.h"
 #include "backend/gateway_spawn.h"
 #include "wire/link.h"
 
@@ -58,7 +59,7 @@ typedef struct Child
 } Child;
 
 static void child_prepare(Child *c);
-static void child_run(const Child *c) pg_attribute_noreturn();
+pg_noreturn static void child_run(const Child *c);
 static void child_signals(void);
 static void child_files(const Child *c, int *status);
 static int	exec_result(int status, pid_t pid);

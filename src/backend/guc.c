@@ -104,7 +104,7 @@ typedef struct StringSetting
 static void append_pair(StringInfo out, const char *name, Slice value);
 static void append_u32(StringInfo out, uint32 value);
 static char *read_key_file(const char *setting, const char *path);
-static void refuse_key_file(const char *setting, const char *path, const char *why) pg_attribute_noreturn();
+pg_noreturn static void refuse_key_file(const char *setting, const char *path, const char *why);
 static bool check_database(char **value, void **extra, GucSource source);
 static bool check_path(char **value, void **extra, GucSource source);
 static bool check_namespaces(char **value, void **extra, GucSource source);

@@ -15,12 +15,13 @@
 #include "storage/ipc.h"
 #include "storage/shmem.h"
 
+#include "backend/compat.h"
 #include "backend/guc.h"
 #include "backend/outbox.h"
 #include "backend/shared.h"
 #include "backend/spool.h"
 
-PG_MODULE_MAGIC;
+PG_MODULE_MAGIC_EXT(.name = "pg_rooms", .version = ROOMS_VERSION);
 
 extern PGDLLEXPORT void _PG_init(void);
 

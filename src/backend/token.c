@@ -17,6 +17,7 @@
 #include "utils/jsonb.h"
 #include "utils/timestamp.h"
 
+#include "backend/compat.h"
 #include "backend/guc.h"
 #include "backend/outbox.h"
 #include "backend/packet.h"
@@ -31,7 +32,7 @@ static Interval *lifetime_argument(FunctionCallInfo fcinfo);
 static Jsonb *with_times(Jsonb *claims, Interval *lifetime);
 static void check_payload(Slice payload);
 static int64 unix_seconds(TimestampTz t);
-static void lifetime_error(void) pg_attribute_noreturn();
+pg_noreturn static void lifetime_error(void);
 static void append_signature(StringInfo token);
 static char *usable_secret(void);
 static void hmac_sha256(const char *key, const char *data, int len, uint8 *digest);
@@ -203,7 +204,7 @@ append_base64url(StringInfo out, Slice bytes)
 
 	enlargeStringInfo(out, size);
 	at = out->data + out->len;
-	len = pg_b64_encode((const char *) bytes.data, bytes.len, at, size);
+	len = pg_b64_encode(bytes.data, bytes.len, at, size);
 	Assert(len >= 0);
 	while (len > 0 && at[len - 1] == '=')
 		len--;

@@ -42,7 +42,6 @@
 #include "utils/memutils.h"
 
 #include "backend/bus.h"
-#include "backend/compat.h"
 #include "backend/gateway_process.h"
 #include "backend/listen.h"
 #include "backend/shared.h"
@@ -248,7 +247,7 @@ wait_events(WaitEventSet **set, int *link_position)
 	{
 		if (*set != NULL)
 			FreeWaitEventSet(*set);
-		*set = CreateWaitEventSet(TopMemoryContext, 3);
+		*set = CreateWaitEventSet(NULL, 3);
 		AddWaitEventToSet(*set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
 		AddWaitEventToSet(*set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
 		if (new_sock != PGINVALID_SOCKET)

@@ -8,12 +8,14 @@
 
 #include "portability/instr_time.h"
 
+#include "backend/compat.h"
+
 /*
  * Entry point of the background worker.  Needs BGWORKER_SHMEM_ACCESS and
  * BGWORKER_BACKEND_DATABASE_CONNECTION (which it uses without a database),
  * BgWorkerStart_ConsistentState and a restart time of a second.
  */
-extern PGDLLEXPORT void rooms_worker_main(Datum arg) pg_attribute_noreturn();
+pg_noreturn extern PGDLLEXPORT void rooms_worker_main(Datum arg);
 
 /* The worker's clock in ms: monotonic, so a step of the wall clock ends nobody. */
 static inline int64
