@@ -244,6 +244,8 @@ command(Server *s, const Envelope *e)
 					socket_kick(socket);
 				break;
 			case ENVELOPE_EMIT:
+			case ENVELOPE_MARKER:
+			case ENVELOPE_RULES:
 				assert(false);
 		}
 	}
@@ -308,6 +310,8 @@ server_message(Server *s, const LinkMessage *m, uint64_t now)
 	if (envelope_decode(m->envelope, &e) != WIRE_OK)
 		return WIRE_BAD;
 	s->counters[COUNTER_MESSAGES]++;
+	if (e.kind == ENVELOPE_MARKER || e.kind == ENVELOPE_RULES)
+		return WIRE_OK;
 	if (e.kind != ENVELOPE_EMIT)
 		command(s, &e);
 	else if (e.throttle_ms == 0)

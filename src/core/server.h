@@ -34,6 +34,7 @@
 typedef struct Server Server;
 typedef struct Session Session;
 typedef struct Socket Socket;
+typedef struct Caller Caller;	/* core/call.h */
 
 typedef enum Transport
 {
@@ -51,6 +52,7 @@ typedef enum CloseReason
 	CLOSE_PARSE_ERROR,			/* undecodable packet: "forced close" */
 	CLOSE_FORCED,				/* connect timeout, packet in the wrong state: "forced server close" */
 	CLOSE_SLOW,					/* over max_queued: "transport error" */
+	CLOSE_EXPIRED,				/* token expired, or its key is gone: "forced server close" */
 	CLOSE_BY_SERVER,			/* disconnect_sockets(close => true): "server namespace disconnect" */
 	CLOSE_SHUTDOWN				/* "server shutting down" */
 } CloseReason;
@@ -72,9 +74,11 @@ typedef struct Identity
 {
 	char	   *user_id;
 	char	   *tenant_id;
-	char	   *role;
+	char	   *role;			/* "": a claim that can be no role's name; its events are refused */
 	char	   *claims;			/* JSON text of all claims */
-	int64_t		expires;		/* Unix seconds; INT64_MAX: never */
+	int64_t		expires;		/* Unix seconds, without leeway; INT64_MAX: never */
+	uint64_t	valid_ms;		/* how long the token is good for from now on; UINT64_MAX: for ever */
+	uint64_t	key;			/* what it was verified by, see auth_still_good(); 0: no token */
 } Identity;
 
 extern void identity_clear(Identity *id);
@@ -94,6 +98,9 @@ typedef struct SessionPeer
 {
 	Slice		address;		/* numeric */
 	Slice		authorization;	/* value of the Authorization header, or empty */
+	Slice		headers;		/* JSON object of the header fields but that one; empty without handlers */
+	Slice		query;			/* JSON object of the query; empty without handlers */
+	int64_t		issued;			/* Unix time in ms */
 	bool		base64;			/* b64=1: attachments as text even on WebSocket */
 } SessionPeer;
 
@@ -106,6 +113,12 @@ typedef struct ServerHooks
 
 	/* Decides on a CONNECT; `auth` is the payload's JSON text or empty. */
 	bool		(*authorize) (void *ctx, const Session *s, Slice auth, Identity *id, ConnectError *err);
+
+	/* A call waits for server_call_next() (core/call.h). */
+	void		(*call_waiting) (void *ctx);
+
+	/* The registered handlers have changed: server_set_rules() is wanted. */
+	void		(*rules_changed) (void *ctx);
 
 	/*
 	 * There is something to send: first, if s->poll is set, answer that GET
@@ -172,6 +185,9 @@ extern const ServerOptions *server_options(const Server *s);
 
 /* Makes exactly these the namespaces; sockets of others get a DISCONNECT. */
 extern void server_set_namespaces(Server *s, const Slice *names, uint32_t count);
+
+/* After a change of keys: closes (CLOSE_EXPIRED) each session with a socket that is not good any more. */
+extern void server_recheck(Server *s, bool (*good) (void *ctx, const Identity *id), void *ctx);
 
 extern uint64_t *server_counters(Server *s);	/* GATEWAY_COUNTER_COUNT of them, gauges refreshed */
 

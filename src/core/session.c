@@ -135,6 +135,7 @@ static const struct
 	[CLOSE_PARSE_ERROR] = {"forced close", COUNTER_DISCONNECT_PARSE_ERROR, false},
 	[CLOSE_FORCED] = {"forced server close", COUNTER_DISCONNECT_FORCED, true},
 	[CLOSE_SLOW] = {"transport error", COUNTER_DISCONNECT_SLOW, true},
+	[CLOSE_EXPIRED] = {"forced server close", COUNTER_DISCONNECT_EXPIRED, true},
 	[CLOSE_BY_SERVER] = {"server namespace disconnect", COUNTER_DISCONNECT_SERVER, true},
 	[CLOSE_SHUTDOWN] = {"server shutting down", COUNTER_DISCONNECT_SERVER, true},
 };

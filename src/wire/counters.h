@@ -33,7 +33,13 @@
 	C(DISCONNECT_PARSE_ERROR, "disconnect_parse_error") \
 	C(DISCONNECT_FORCED, "disconnect_forced")	/* connect timeout, wrong state */ \
 	C(DISCONNECT_SLOW, "disconnect_slow")		/* over max_queued */ \
-	C(DISCONNECT_SERVER, "disconnect_server")	/* by SQL or shutdown */
+	C(DISCONNECT_EXPIRED, "disconnect_expired")	/* the token expired, or its key was taken away */ \
+	C(DISCONNECT_SERVER, "disconnect_server")	/* by SQL or shutdown */ \
+	C(CALLS, "handler_calls")					/* runs of SQL handlers, joins and connects included */ \
+	C(CALLS_FAILED, "handler_errors")			/* ... that ended in an error */ \
+	C(CALLS_WAITING, "handler_waiting")			/* ... that wait for a connection now */ \
+	C(CALLS_DROPPED, "handler_queue_full")		/* events refused because too many waited */ \
+	C(RELAYED, "relayed")						/* room:emit events passed on */
 
 #define WORKER_COUNTERS(C) \
 	C(BUS_TRANSACTIONS, "bus_transactions")		/* committed transactions with messages */ \

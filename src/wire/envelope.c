@@ -10,6 +10,7 @@
  * length and no count: a server of another version may have written it.
  */
 #include "wire/envelope.h"
+#include "wire/handler.h"
 
 #define MAGIC			"PGRM"
 #define ENVELOPE_FLAGS	(ENVELOPE_VOLATILE | ENVELOPE_ALL | ENVELOPE_CLOSE)
@@ -64,7 +65,7 @@ envelope_decode(Slice bytes, Envelope *e)
 		return WIRE_BAD;
 
 	/* ... then what the fields say. */
-	if (e->kind < ENVELOPE_EMIT || e->kind > ENVELOPE_DISCONNECT_SOCKETS)
+	if (e->kind < ENVELOPE_EMIT || e->kind > ENVELOPE_RULES)
 		return WIRE_BAD;
 	if (zero != 0 || (e->flags & ~ENVELOPE_FLAGS) != 0)
 		return WIRE_BAD;
@@ -75,6 +76,8 @@ envelope_decode(Slice bytes, Envelope *e)
 	if ((e->flags & ENVELOPE_ALL) && e->rooms.count > 0)
 		return WIRE_BAD;
 	if (e->kind == ENVELOPE_EMIT && e->packet.len == 0)
+		return WIRE_BAD;
+	if (e->kind == ENVELOPE_MARKER && e->packet.len != HANDLER_MARKER_SIZE)
 		return WIRE_BAD;
 	if (e->attachments.count > ENVELOPE_MAX_ATTACHMENTS)
 		return WIRE_BAD;

@@ -32,7 +32,9 @@ typedef enum EnvelopeKind
 	ENVELOPE_EMIT = 1,
 	ENVELOPE_SOCKETS_JOIN,		/* sockets in `rooms` join `except`'s rooms */
 	ENVELOPE_SOCKETS_LEAVE,
-	ENVELOPE_DISCONNECT_SOCKETS
+	ENVELOPE_DISCONNECT_SOCKETS,
+	ENVELOPE_MARKER,			/* a handler's messages end here: `packet` is its marker (wire/handler.h) */
+	ENVELOPE_RULES				/* the registered handlers have changed */
 } EnvelopeKind;
 
 /* Flags. */
