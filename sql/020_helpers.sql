@@ -63,7 +63,7 @@ BEGIN
 	tx := 0;
 	FOR record IN
 		SELECT decode(replace(split_part(description, 'bytes): ', 2), ' ', ''), 'hex')
-		FROM pg_get_wal_records_info_till_end_of_wal(since)
+		FROM pg_get_wal_records_info(since, pg_current_wal_flush_lsn())
 		WHERE resource_manager = 'LogicalMessage' AND description LIKE 'transactional, prefix "pg_rooms"%'
 	LOOP
 		tx := tx + 1;

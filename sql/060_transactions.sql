@@ -86,10 +86,12 @@ COMMIT PREPARED 'regress_rooms';
 
 -- a parallel worker has no transaction of its own; a wrong label is found out
 CREATE FUNCTION test.mislabelled() RETURNS void PARALLEL SAFE LANGUAGE sql AS $$SELECT rooms.emit('room', 'event')$$;
-SET force_parallel_mode = on;
+-- (force_parallel_mode until 15)
+SELECT name AS parallel FROM pg_settings WHERE name IN ('debug_parallel_query', 'force_parallel_mode') \gset
+SET :parallel = on;
 SELECT test.mislabelled();
 \echo :LAST_ERROR_SQLSTATE
-RESET force_parallel_mode;
+RESET :parallel;
 
 -- pg_rooms.emit = off: nothing is sent, and nothing is checked
 CREATE ROLE regress_rooms_user;

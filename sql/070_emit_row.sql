@@ -94,10 +94,12 @@ DROP TABLE named;
 CREATE TYPE test.mood AS ENUM ('sad', 'happy "so"');
 CREATE TYPE test.pair AS (a int, b bigint);
 CREATE DOMAIN test.positive AS bigint CHECK (value > 0);
+SET client_min_messages = warning;
 CREATE TYPE test.special;
 CREATE FUNCTION test.special_in(cstring) RETURNS test.special IMMUTABLE STRICT LANGUAGE internal AS 'textin';
 CREATE FUNCTION test.special_out(test.special) RETURNS cstring IMMUTABLE STRICT LANGUAGE internal AS 'textout';
 CREATE TYPE test.special (INPUT = test.special_in, OUTPUT = test.special_out, LIKE = text);
+RESET client_min_messages;
 CREATE FUNCTION test.special_json(test.special) RETURNS json IMMUTABLE LANGUAGE sql AS $$SELECT json_build_object('special', $1::text)$$;
 CREATE CAST (test.special AS json) WITH FUNCTION test.special_json(test.special);
 CREATE TABLE kinds (

@@ -16,6 +16,12 @@
 #error "pg_rooms needs PostgreSQL 15 or later"
 #endif
 
+/* 18: generated columns may be virtual. */
+#if PG_VERSION_NUM < 180000
+#include "catalog/pg_attribute.h"
+#define ATTRIBUTE_GENERATED_VIRTUAL 'v'
+#endif
+
 /* 18: noreturn stands before the declaration, base64 is made of uint8, a module tells its name. */
 #if PG_VERSION_NUM < 180000
 #include "common/base64.h"

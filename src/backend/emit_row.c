@@ -17,7 +17,8 @@
  * A NULL in a placeholder means: no room, no message.  With a column list, an
  * UPDATE within a room that changes none of the listed columns sends nothing;
  * without one every UPDATE sends.  A row that moves between partitions is
- * deleted and created, as PostgreSQL's row triggers see it.
+ * deleted and created, as PostgreSQL's row triggers see it.  Virtual generated
+ * columns are not computed when triggers fire (trigger.sgml): they are left out.
  *
  * Security invoker: whoever may write the table causes the messages; only who
  * creates the trigger needs EXECUTE.  Row security plays no part: what the
@@ -40,6 +41,7 @@
 #include "utils/rel.h"
 #include "utils/varlena.h"
 
+#include "backend/compat.h"
 #include "backend/emitter.h"
 #include "backend/packet.h"
 #include "backend/row_json.h"
@@ -247,8 +249,10 @@ plan_all_columns(RowPlan *plan, TupleDesc desc)
 {
 	for (int i = 0; i < desc->natts; i++)
 	{
-		if (!TupleDescAttr(desc, i)->attisdropped)
-			add_column(plan, TupleDescAttr(desc, i));
+		Form_pg_attribute column = TupleDescAttr(desc, i);
+
+		if (!column->attisdropped && column->attgenerated != ATTRIBUTE_GENERATED_VIRTUAL)
+			add_column(plan, column);
 	}
 }
 
@@ -292,8 +296,14 @@ find_column(TupleDesc desc, const char *name)
 	{
 		Form_pg_attribute column = TupleDescAttr(desc, i);
 
-		if (!column->attisdropped && strcmp(NameStr(column->attname), name) == 0)
-			return column;
+		if (column->attisdropped || strcmp(NameStr(column->attname), name) != 0)
+			continue;
+		if (column->attgenerated == ATTRIBUTE_GENERATED_VIRTUAL)
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("column \"%s\" in the arguments of emit_row() is a virtual generated column", name),
+					 errhint("Its value is not computed when triggers fire: make it STORED, or call rooms.emit() in a trigger function of your own.")));
+		return column;
 	}
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_COLUMN),
