@@ -168,7 +168,11 @@ make_plan(Trigger *trigger, TupleDesc desc)
 	RowPlan    *plan = palloc0(sizeof(RowPlan));
 	const char *stem = trigger->tgargs[1];
 
-	emitter_check_event(slice_cstring(stem));
+	if (stem[0] == '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("event name in the arguments of emit_row() must not be empty"),
+				 errhint("The second argument of emit_row() is the name's first part: 'ticket' for ticket:created, ticket:updated and ticket:deleted.")));
 	plan->created = event_name(stem, "created");
 	plan->updated = event_name(stem, "updated");
 	plan->deleted = event_name(stem, "deleted");
@@ -311,10 +315,14 @@ find_column(TupleDesc desc, const char *name)
 			 errhint("Correct the trigger's arguments.  Names are read as in SQL: without quotes they are lower case.")));
 }
 
+/* Only the whole name must not be a reserved one: "connect" will do as a stem. */
 static Slice
 event_name(const char *stem, const char *verb)
 {
-	return slice_cstring(psprintf("%s:%s", stem, verb));
+	Slice		name = slice_cstring(psprintf("%s:%s", stem, verb));
+
+	emitter_check_event(name);
+	return name;
 }
 
 static void
