@@ -52,6 +52,13 @@ CONF
 	END $$; CALL p()});
 	is_deeply($until_end->(), [ 1, 3, 5 ], "$level: a procedure that commits and rolls back");
 
+	# ---- the order is that of the commits, not of the calls ----
+	my @sessions = map { $node->background_psql('postgres') } 1 .. 3;
+	$sessions[$_]->query_safe("BEGIN; SELECT rooms.emit_all('x', '$_')") for 0 .. 2;
+	$sessions[$_]->query_safe("SELECT rooms.emit_all('x', '1$_')") for 0 .. 2;
+	for my $n (2, 0, 1) { $sessions[$n]->query_safe('COMMIT'); $sessions[$n]->quit }
+	is_deeply($until_end->(), [ 2, 12, 0, 10, 1, 11 ], "$level: interleaved transactions come one after the other, in the order of their commits");
+
 	# ---- deferred triggers and holdable cursors speak before the commit too ----
 	$rooms->sql(q{CREATE TABLE d (n int);
 		CREATE FUNCTION late() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM rooms.emit_all('x', to_jsonb(NEW.n)); RETURN NULL; END $$;
