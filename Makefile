@@ -15,7 +15,7 @@ GATEWAY_SOURCES := $(wildcard src/gateway/*.c)
 OBJS = $(BACKEND_SOURCES:.c=.o) $(WIRE_SOURCES:.c=.o)
 GATEWAY = pg_rooms_gateway
 GATEWAY_OBJS = $(GATEWAY_SOURCES:.c=.o) $(CORE_SOURCES:.c=.o) $(WIRE_SOURCES:.c=.o)
-GATEWAY_LIBS = -lwebsockets -luv -ljwt -ljansson -lssl -lcrypto
+GATEWAY_LIBS = -lwebsockets -luv -ljwt -ljansson -lssl -lcrypto -lseccomp
 
 # Only what PGDLLEXPORT marks leaves the library: core loads modules with
 # RTLD_GLOBAL, and on PostgreSQL 15 every non-static symbol would be visible.

@@ -42,6 +42,7 @@ char	   *rooms_namespaces;
 char	   *rooms_document_root;
 char	   *rooms_allowed_origins;
 bool		rooms_cors_credentials;
+bool		rooms_sandbox;
 char	   *rooms_jwt_secret_file;
 char	   *rooms_jwt_public_key_file;
 char	   *rooms_jwt_audience;
@@ -70,6 +71,7 @@ typedef struct BoolSetting
 	const char *short_text;
 	const char *long_text;
 	bool	   *variable;
+	bool		initial;
 	bool		gateway;		/* sent in CONFIG */
 } BoolSetting;
 
@@ -120,11 +122,15 @@ static const BoolSetting bool_settings[] = {
 	{"pg_rooms.cors_credentials",
 		"Lets browsers send cookies and Authorization headers across origins.",
 		"Adds Access-Control-Allow-Credentials to answers for allowed origins.",
-		&rooms_cors_credentials, true},
+		&rooms_cors_credentials, false, true},
 	{"pg_rooms.allow_anonymous",
 		"Accepts clients that present no token.",
 		"A bad token is refused all the same.",
-		&rooms_allow_anonymous, true},
+		&rooms_allow_anonymous, false, true},
+	{"pg_rooms.sandbox",
+		"Keeps the gateway from files, programs and system calls that it does not need.",
+		"Uses the kernel's landlock and seccomp. Changing it replaces the gateway.",
+		&rooms_sandbox, true, true},
 };
 
 static const IntSetting int_settings[] = {
@@ -248,7 +254,7 @@ guc_init(bool preloaded)
 		const BoolSetting *s = &bool_settings[i];
 
 		DefineCustomBoolVariable(s->name, s->short_text, s->long_text, s->variable,
-								 false, PGC_SIGHUP, 0, NULL, NULL, NULL);
+								 s->initial, PGC_SIGHUP, 0, NULL, NULL, NULL);
 	}
 	for (size_t i = 0; i < lengthof(int_settings); i++)
 	{

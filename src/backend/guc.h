@@ -18,6 +18,7 @@ extern char *rooms_namespaces;
 extern char *rooms_document_root;
 extern char *rooms_allowed_origins;
 extern bool rooms_cors_credentials;
+extern bool rooms_sandbox;
 extern char *rooms_jwt_secret_file; /* jwt_secret itself: guc_jwt_secret() */
 extern char *rooms_jwt_public_key_file;
 extern char *rooms_jwt_audience;

@@ -35,6 +35,7 @@ static const Setting settings[] = {
 	SETTING("path", SETTING_TEXT, path),
 	SETTING("namespaces", SETTING_TEXT, namespaces),
 	SETTING("document_root", SETTING_TEXT, document_root),
+	SETTING("sandbox", SETTING_BOOL, sandbox),
 	SETTING("allowed_origins", SETTING_TEXT, allowed_origins),
 	SETTING("cors_credentials", SETTING_BOOL, cors_credentials),
 	SETTING("ping_interval", SETTING_UINT32, server.ping_interval),

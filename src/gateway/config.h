@@ -20,6 +20,7 @@ typedef struct Config
 	const char *document_root;	/* "" : serve no files */
 	const char *allowed_origins;	/* "", "*", or a comma-separated list */
 	bool		cors_credentials;
+	bool		sandbox;
 	ServerOptions server;
 	AuthSettings auth;
 } Config;

@@ -32,6 +32,7 @@
 #include "gateway/listener.h"
 #include "gateway/log.h"
 #include "gateway/recv_guard.h"
+#include "gateway/sandbox.h"
 #include "gateway/watchdog.h"
 #include "gateway/worker_link.h"
 
@@ -61,7 +62,7 @@ typedef struct Gateway
 	int			status;
 } Gateway;
 
-static void process_harden(void);
+static void process_follow_parent(void);
 static rlim_t process_raise_files(void);
 static void process_unblock_sigterm(void);
 static void gateway_start(Gateway *g);
@@ -91,7 +92,9 @@ main(void)
 	static Gateway gateway;		/* zeroed */
 	Gateway    *g = &gateway;
 
-	process_harden();
+	process_follow_parent();
+	sandbox_harden();
+	signal(SIGPIPE, SIG_IGN);
 	if (!guard_init(process_raise_files()))
 	{
 		fprintf(stderr, "pg_rooms gateway: built so that recv() is not its own, refusing to run\n");
@@ -115,20 +118,15 @@ main(void)
 
 /* ---- the process ---- */
 
-/* Gone with the worker; no core file or debugger shows secrets; no new privileges. */
+/* Gone with the worker. */
 static void
-process_harden(void)
+process_follow_parent(void)
 {
-	struct rlimit none = {0, 0};
 	pid_t		parent = getppid();
 
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	if (getppid() != parent)
 		_exit(0);				/* it died before the signal was asked for */
-	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-	setrlimit(RLIMIT_CORE, &none);
-	signal(SIGPIPE, SIG_IGN);
 }
 
 /* As many as the system lets us; libwebsockets sizes its tables by the limit. */
@@ -325,6 +323,14 @@ config_apply(Gateway *g, const Config *c)
 		g->counters = server_counters(g->server);
 	}
 	config_apply_namespaces(g->server, c->namespaces);
+	/* From here on the process is locked in; the first client comes after it. */
+	if (!sandbox_apply(c))
+	{
+		log_message(LINK_LOG_INFO, "Clients come back by themselves.",
+					"the gateway starts anew: its sandbox cannot be changed to fit pg_rooms.document_root or pg_rooms.sandbox");
+		gateway_leave(g, 0);
+		return false;
+	}
 	return true;
 }
 

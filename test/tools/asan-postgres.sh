@@ -14,7 +14,7 @@ static void __attribute__((constructor)) first(void) { free(malloc(1)); }' |
 mv "$bin/postgres" "$bin/postgres.real"
 cat >"$bin/postgres" <<WRAPPER
 #!/bin/bash
-export LD_PRELOAD=$("$cc" -print-file-name=libasan.so):$("$cc" -print-file-name=libubsan.so):$bin/asan_first.so
+export LD_PRELOAD=$("$cc" -print-file-name=libasan.so):$("$cc" -print-file-name=libubsan.so):$bin/asan_first.so\${LD_PRELOAD:+:\$LD_PRELOAD}
 export ASAN_OPTIONS=detect_leaks=0:abort_on_error=1:disable_coredump=1
 exec -a "\$0" "$bin/postgres.real" "\$@"
 WRAPPER
