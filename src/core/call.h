@@ -12,31 +12,47 @@
  * marker has come over the bus (wire/handler.h).  Then the join takes effect,
  * the acknowledgement or the error goes out, and the next of the queue runs.
  *
- * Files: call.c (queues, completion), builtin.c (events that the gateway
- * handles itself), socket.c (comes in here).
+ * Files: caller.c (who, and the answers), call.c (queues, completion), builtin.c
+ * (events that the gateway handles itself), socket.c (comes in here).
  */
 #ifndef ROOMS_CORE_CALL_H
 #define ROOMS_CORE_CALL_H
 
 #include "core/server.h"
+#include "core/text.h"
 #include "wire/handler.h"
 
 typedef struct Call Call;
 
+#define CALLER_MAX_CALLS	1000	/* that one socket may have waiting */
+#define SERVER_MAX_CALLS	10000	/* ... all together */
+#define SERVER_MAX_CALL_BYTES (64u * 1024 * 1024)
+#define JOIN_CHECKS_MAX		10	/* how often a join is checked again before it is refused */
+
 struct Caller
 {
+	Server	   *server;
 	uint32_t	refs;			/* the socket's and each call's */
 	Socket	   *socket;			/* NULL: it has left */
+	const char *reason;			/* why it has left (protocol.md 2.3) */
 	char		sid[SID_LENGTH + 1];
 	Identity	identity;
+	uint64_t	expires_at;		/* of its token, by the server's clock; UINT64_MAX: never */
 	char	   *nsp;			/* its namespace, also when that has been removed */
 	char	   *headers;		/* JSON object: header fields of the handshake, names in lower case */
 	char	   *handshake;		/* JSON object: auth (without the token), headers, query, address, time, issued */
 	Call	   *first;
 	Call	   *last;
 	uint32_t	count;
-	size_t		bytes;
 };
+
+/* Which list of the server a call is in. */
+typedef enum CallState
+{
+	CALL_QUEUED,				/* none: others of its caller are before it */
+	CALL_WAITING,				/* for a connection, or for the rules */
+	CALL_RUNNING				/* in flight, until it is complete */
+} CallState;
 
 struct Call
 {
@@ -46,20 +62,35 @@ struct Call
 	Slice		name;			/* event, unquoted; HANDLER_JOIN: the room; else empty */
 	Slice		args;			/* JSON array of the arguments, without the event's name */
 	EnvelopeList attachments;
-	/* the rest is call.c's */
+	/* the rest is call.c's and builtin.c's */
+	Slice		event;			/* the event's name as it came, JSON; empty for connect and disconnect */
 	Call	   *next;			/* of the same caller */
-	Call	   *list_next;		/* waiting or in flight */
+	Call	   *list_next;		/* of the same list */
 	Call	   *list_prev;
-	uint64_t	since;			/* when it began to wait for the database */
-	uint8_t		state;
+	uint64_t	since;			/* when it began to wait */
+	CallState	state;
 	bool		has_ack;
 	bool		marker_seen;
-	bool		stale;			/* a command overlapped it: the join is to be checked again */
+	bool		answered;		/* `reply` is there, its marker not yet */
+	bool		stale;			/* a leave overlapped it: the join is to be checked again */
+	uint8_t		checks;			/* so many times that was done */
 	uint64_t	ack;
-	uint8_t    *result;			/* while the marker is awaited */
-	size_t		result_len;
+	uint8_t    *room;			/* what `name` points to once it is a join */
+	uint8_t    *reply;			/* while the marker is awaited */
+	size_t		reply_len;
+	uint8_t    *left;			/* connect: names of rooms that a leave overlapped, each with its length */
+	uint32_t	left_count;
+	size_t		left_len;
+	size_t		size;			/* of `bytes` */
 	uint8_t		bytes[];		/* what the slices point to */
 };
+
+typedef struct CallList
+{
+	Call	   *first;
+	Call	   *last;
+	uint32_t	count;
+} CallList;
 
 typedef enum CallOutcome
 {
@@ -101,5 +132,61 @@ extern WireResult server_set_rules(Server *s, Slice encoded) MUST_CHECK;
 
 /* Answers with `unavailable` whatever has waited for longer than `ms`. */
 extern void server_expire_calls(Server *s, uint64_t now, uint64_t ms);
+
+/* ---- for socket.c and server.c ---- */
+
+/* Who `socket` is; its identity is taken over.  `auth` is the CONNECT's payload. */
+extern Caller *caller_new(Socket *socket, Slice nsp, Identity *identity, Slice auth);
+
+/* The socket has left.  What it sent before still runs; then on_disconnect, if its CONNECT had succeeded. */
+extern void caller_leave(Caller *caller, bool connected, const char *reason);
+
+/* The socket waits for on_connect.  False: too much waits already. */
+extern bool call_connect(Caller *caller) MUST_CHECK;
+
+/* An event came; `p` is a checked EVENT or BINARY_EVENT with a name. */
+extern void call_event(Caller *caller, const SioPacket *p, EnvelopeList attachments);
+
+/* A leave of these rooms was applied to the caller's socket. */
+extern void call_overlap(Caller *caller, EnvelopeList rooms);
+
+/* A marker came over the bus. */
+extern void call_marker(Server *s, Slice marker);
+
+/* The rules or the way to the database have changed: what waits is looked at again. */
+extern void calls_review(Server *s);
+
+/* Frees what is left, at the server's end. */
+extern void calls_free(Server *s);
+
+/* ---- between call.c, caller.c and builtin.c ---- */
+
+/* Gives back one of caller->refs. */
+extern void caller_unref(Caller *caller);
+
+/* Acknowledges, if the client asked for it and is there. */
+extern void call_acknowledge(const Call *c, Slice args, EnvelopeList attachments);
+
+/* The events that the gateway handles itself. */
+extern bool builtin_event(Slice name);
+
+/*
+ * Runs one.  True: it is done, and answered.  False: it has become a join that
+ * a handler decides on.
+ */
+extern bool builtin_run(Call *c) MUST_CHECK;
+
+/* The call is about this room now: its name is kept with it. */
+extern void call_set_name(Call *c, Slice room);
+
+/* Takes a new identity over for a token that was renewed. */
+extern void caller_set_identity(Caller *caller, Identity *identity);
+
+/* Begins a packet to the caller's namespace. */
+extern void call_packet(Text *t, const Caller *caller, SioType type, uint32_t attachments);
+
+/* Answers: an acknowledgement without arguments; an `error` event and acknowledgement. */
+extern void call_accept(const Call *c);
+extern void call_refuse(const Call *c, Slice message, Slice code, Slice error_id);
 
 #endif							/* ROOMS_CORE_CALL_H */

@@ -69,6 +69,7 @@ server_new(const ServerOptions *options, const ServerHooks *hooks, uint64_t now)
 	timer_wheel_init(&s->wheel, now);
 	s->throttle = throttle_new(&s->wheel, random_key(s), emit, s);
 	s->ping = frame_packet(SLICE_LITERAL("2"));
+	s->hooks.random(s->hooks.ctx, (uint8_t *) &s->marker, sizeof(s->marker));
 	return s;
 }
 
@@ -104,6 +105,7 @@ server_free(Server *s)
 		((Session *) s->dirty.items[i])->dirty = false;
 	free_dead(s);
 	each_session(s, forget);
+	calls_free(s);
 	throttle_free(s->throttle);
 	registry_free(s->registry);
 	frame_unref(s->ping);
@@ -140,6 +142,27 @@ server_tick(Server *s, uint64_t now)
 	timer_wheel_run(&s->wheel, now);
 }
 
+void
+server_recheck(Server *s, bool (*good) (void *ctx, const Identity *id), void *ctx)
+{
+	for (uint32_t i = 0; i < s->sessions.size; i++)
+	{
+		HashLink   *link = s->sessions.buckets[i];
+
+		while (link != NULL)
+		{
+			Session    *session = ((SessionState *) link)->session;
+			bool		all_good = true;
+
+			link = link->next;
+			for (Socket *socket = session->sockets; socket != NULL; socket = socket->next)
+				all_good = all_good && good(ctx, &socket->caller->identity);
+			if (!all_good)
+				session_close(session, CLOSE_EXPIRED);
+		}
+	}
+}
+
 static void
 shut_down(Session *session)
 {
@@ -162,6 +185,7 @@ uint64_t *
 server_counters(Server *s)
 {
 	s->counters[COUNTER_ROOMS] = registry_rooms(s->registry);
+	s->counters[COUNTER_CALLS_WAITING] = s->waiting.count;
 	s->counters[COUNTER_QUEUED_BYTES] = 0;
 	each_session(s, add_queued);
 	return s->counters;
@@ -236,6 +260,7 @@ command(Server *s, const Envelope *e)
 			case ENVELOPE_SOCKETS_LEAVE:
 				while (envelope_next(&rooms, &room))
 					registry_leave(&socket->member, room);
+				call_overlap(socket->caller, e->except);
 				break;
 			case ENVELOPE_DISCONNECT_SOCKETS:
 				if ((e->flags & ENVELOPE_CLOSE) != 0)
@@ -273,16 +298,17 @@ static void
 deliver(void *ctx, Member *m)
 {
 	Delivery   *d = ctx;
-	Session    *s = ((Socket *) m)->session;
+	Socket	   *socket = (Socket *) m;
+	Session    *s = socket->session;
 
-	if ((d->envelope->flags & ENVELOPE_VOLATILE) != 0 && !is_ready(s))
+	if ((d->envelope->flags & ENVELOPE_VOLATILE) != 0 && !(socket->connected && is_ready(s)))
 	{
 		d->server->counters[COUNTER_DROPPED_VOLATILE]++;
 		return;
 	}
 	if (d->frame == NULL)
 		d->frame = frame_message(d->envelope->packet, d->envelope->attachments);
-	session_push(s, s->base64 ? frame_base64(d->frame) : d->frame);
+	socket_push(socket, s->base64 ? frame_base64(d->frame) : d->frame);
 	d->server->counters[COUNTER_DELIVERIES]++;
 }
 
@@ -301,6 +327,12 @@ emit(void *ctx, const Envelope *e)
 		frame_unref(d.frame);
 }
 
+void
+server_emit(Server *s, const Envelope *e)
+{
+	emit(s, e);
+}
+
 WireResult
 server_message(Server *s, const LinkMessage *m, uint64_t now)
 {
@@ -310,9 +342,14 @@ server_message(Server *s, const LinkMessage *m, uint64_t now)
 	if (envelope_decode(m->envelope, &e) != WIRE_OK)
 		return WIRE_BAD;
 	s->counters[COUNTER_MESSAGES]++;
-	if (e.kind == ENVELOPE_MARKER || e.kind == ENVELOPE_RULES)
-		return WIRE_OK;
-	if (e.kind != ENVELOPE_EMIT)
+	if (e.kind == ENVELOPE_MARKER)
+		call_marker(s, e.packet);
+	else if (e.kind == ENVELOPE_RULES)
+	{
+		if (s->use_handlers)
+			s->hooks.rules_changed(s->hooks.ctx);
+	}
+	else if (e.kind != ENVELOPE_EMIT)
 		command(s, &e);
 	else if (e.throttle_ms == 0)
 		emit(s, &e);

@@ -15,7 +15,7 @@
  * caller holds.  Everything runs on one thread.
  *
  * Files: server.c (life, bus messages, flush), session.c (Engine.IO),
- * socket.c (Socket.IO).
+ * socket.c (Socket.IO), call.c and builtin.c (clients' events, core/call.h).
  */
 #ifndef ROOMS_CORE_SERVER_H
 #define ROOMS_CORE_SERVER_H
@@ -27,9 +27,14 @@
 #include "wire/counters.h"
 #include "wire/eio.h"
 #include "wire/link.h"
+#include "wire/room.h"
 #include "wire/sio.h"
 
-#define SID_LENGTH 20			/* base64url characters of 15 random bytes */
+/*
+ * base64url characters of 15 random bytes.  A socket's, which is also the name
+ * of its room, has '_' for the first (wire/room.h).
+ */
+#define SID_LENGTH ROOM_SID_LENGTH
 
 typedef struct Server Server;
 typedef struct Session Session;
@@ -114,7 +119,7 @@ typedef struct ServerHooks
 	/* Decides on a CONNECT; `auth` is the payload's JSON text or empty. */
 	bool		(*authorize) (void *ctx, const Session *s, Slice auth, Identity *id, ConnectError *err);
 
-	/* A call waits for server_call_next() (core/call.h). */
+	/* A call waits for server_call_next() (core/call.h).  May be NULL without handlers, and so the next. */
 	void		(*call_waiting) (void *ctx);
 
 	/* The registered handlers have changed: server_set_rules() is wanted. */
@@ -174,8 +179,9 @@ struct Socket
 	Member		member;			/* first: a Member is cast back to its Socket */
 	Session    *session;
 	Socket	   *next;			/* of the same session */
-	char		sid[SID_LENGTH + 1];	/* Socket.IO's: public */
-	Identity	identity;
+	Caller	   *caller;			/* who it is */
+	bool		connected;		/* its CONNECT was answered; until then frames wait in `held` */
+	Queue		held;
 };
 
 extern Server *server_new(const ServerOptions *options, const ServerHooks *hooks, uint64_t now);

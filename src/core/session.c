@@ -52,7 +52,11 @@ copy_peer(SessionState *state, const SessionPeer *peer)
 	state->peer.address.data = at;
 	at = write_bytes(at, peer->address);
 	state->peer.authorization.data = at;
-	write_bytes(at, peer->authorization);
+	at = write_bytes(at, peer->authorization);
+	state->peer.headers.data = at;
+	at = write_bytes(at, peer->headers);
+	state->peer.query.data = at;
+	write_bytes(at, peer->query);
 }
 
 static uint32_t
@@ -74,7 +78,8 @@ session_open(Server *server, Transport t, const SessionPeer *peer, uint64_t now)
 		server->counters[COUNTER_REFUSED_MAX_CONNECTIONS]++;
 		return NULL;
 	}
-	s = xcalloc(1, sizeof(Session) + sizeof(SessionState) + peer->address.len + peer->authorization.len);
+	s = xcalloc(1, sizeof(Session) + sizeof(SessionState) + peer->address.len + peer->authorization.len +
+				peer->headers.len + peer->query.len);
 	state = s->state = (SessionState *) (s + 1);
 	state->session = s;
 	copy_peer(state, peer);
@@ -157,7 +162,7 @@ session_close(Session *s, CloseReason reason)
 	s->closing = reason;
 	server->counters[reasons[reason].counter]++;
 	server->counters[COUNTER_CONNECTIONS]--;
-	socket_leave_all(s);
+	socket_leave_all(s, session_reason(reason));
 	if (reason == CLOSE_SLOW)
 		queue_clear(&s->queue);
 	lingers = reasons[reason].lingers && s->transport == TRANSPORT_POLLING && s->poll == NULL;
@@ -185,7 +190,7 @@ retire(Session *s)
 void
 session_free(Session *s)
 {
-	socket_leave_all(s);
+	socket_leave_all(s, session_reason(CLOSE_SHUTDOWN));
 	timer_clear(&s->server->wheel, &s->timer);
 	queue_clear(&s->queue);
 	free(s);
@@ -231,8 +236,20 @@ session_arm(Session *s)
 		at = nearer(at, state->connect_by);
 		at = nearer(at, state->upgrade_by);
 		at = nearer(at, state->slow_by);
+		at = nearer(at, state->expires_at);
 	}
 	timer_set(&s->server->wheel, &s->timer, at);
+}
+
+void
+session_expiry(Session *s)
+{
+	uint64_t	at = UINT64_MAX;
+
+	for (const Socket *socket = s->sockets; socket != NULL; socket = socket->next)
+		at = nearer(at, socket->caller->expires_at);
+	s->state->expires_at = at == UINT64_MAX ? 0 : at;
+	session_arm(s);
 }
 
 static void
@@ -281,6 +298,8 @@ session_timer(Timer *t, uint64_t now)
 		session_close(s, CLOSE_BY_SERVER);
 	else if (is_due(state->connect_by, now))
 		session_close(s, CLOSE_FORCED);
+	else if (is_due(state->expires_at, now))
+		session_close(s, CLOSE_EXPIRED);
 	else if (is_due(state->slow_by, now))
 		session_close(s, CLOSE_SLOW);
 	else if (is_due(state->heartbeat_at, now) && state->awaiting_pong)
@@ -296,6 +315,15 @@ session_timer(Timer *t, uint64_t now)
 }
 
 /* ---- sending ---- */
+
+void
+session_slow(Session *s)
+{
+	if (s->slow)
+		return;
+	s->slow = true;
+	list_add(&s->server->slow, s);
+}
 
 /*
  * One message is always taken, however large, when nothing else waits; so the
@@ -314,8 +342,7 @@ session_push(Session *s, Frame *f)
 		if (s->queue.bytes + f->ws_len > HARD_CAP * cap)
 		{
 			/* Not closed here: the caller may be walking a room. */
-			s->slow = true;
-			list_add(&server->slow, s);
+			session_slow(s);
 			return;
 		}
 		if (s->state->slow_by == 0)

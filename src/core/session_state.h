@@ -5,6 +5,8 @@
 #ifndef ROOMS_CORE_SESSION_STATE_H
 #define ROOMS_CORE_SESSION_STATE_H
 
+#include "core/call.h"
+#include "core/rules.h"
 #include "core/server.h"
 
 #define SLOW_GRACE_MS	10000	/* over max_queued for so long: closed */
@@ -37,6 +39,16 @@ struct Server
 	List		dead;			/* Sessions to be freed */
 	List		picked;			/* Members that a command of the bus is for */
 	size_t		unflushed;		/* bytes of messages since the last flush */
+
+	/* Clients' events (call.c). */
+	bool		use_handlers;
+	Rules	   *rules;			/* NULL: not known, or no handlers */
+	uint64_t	marker;			/* this gateway's number */
+	uint64_t	last_call;
+	CallList	waiting;
+	CallList	running;
+	uint32_t	call_count;		/* all of them, queued ones too */
+	size_t		call_bytes;
 	uint64_t	counters[GATEWAY_COUNTER_COUNT];
 	TimerWheel	wheel;
 };
@@ -70,6 +82,7 @@ typedef struct SessionState
 	uint64_t	upgrade_by;
 	uint64_t	slow_by;
 	uint64_t	linger_until;	/* closed, but the close packet is not delivered */
+	uint64_t	expires_at;		/* the first of the sockets' tokens runs out */
 
 	/* As the handshake promised them, whatever a reload has changed since. */
 	uint32_t	ping_interval;
@@ -92,11 +105,17 @@ typedef struct SessionState
 /* Queues a frame, unless that would go over the caps: then s is marked slow. */
 extern void session_push(Session *s, Frame *f);
 
+/* Marks s as slow: the next flush closes it. */
+extern void session_slow(Session *s);
+
 /* Sets s->timer for the nearest deadline. */
 extern void session_arm(Session *s);
 
 /* After hooks.flush: judges what is left. */
 extern void session_flushed(Session *s);
+
+/* Sets the deadline for the first token that runs out. */
+extern void session_expiry(Session *s);
 
 /* Closes s when what is queued has been written. */
 extern void session_drain(Session *s);
@@ -110,14 +129,40 @@ extern void session_free(Session *s);
 extern void socket_receive(Session *s, Slice text);
 extern void socket_receive_binary(Session *s, Slice bytes);
 
-/* Takes the socket out of its rooms and its session, and frees it. */
-extern void socket_leave(Socket *socket);
+/* Takes the socket out of its rooms and its session, and frees it.  reason: protocol.md 2.3's words. */
+extern void socket_leave(Socket *socket, const char *reason);
+
+/* on_connect has answered: the CONNECT is, and what was held follows. */
+extern void socket_connected(Socket *socket);
+
+/* ... refused: CONNECT_ERROR with this JSON, and nothing of what was held. */
+extern void socket_refused(Socket *socket, Slice error);
+
+/* Queues a frame for the socket's client, or holds it until its CONNECT is answered. */
+static inline void
+socket_push(Socket *socket, Frame *f)
+{
+	if (socket->connected)
+		session_push(socket->session, f);
+	else if (socket->held.bytes <= socket->session->server->options.max_queued)
+		queue_push(&socket->held, f);
+	else
+		session_slow(socket->session);
+}
 
 /* The same, and tells the client (DISCONNECT). */
 extern void socket_kick(Socket *socket);
 
 /* All sockets and what was collected for them go; nothing is sent. */
-extern void socket_leave_all(Session *s);
+extern void socket_leave_all(Session *s, const char *reason);
+
+/* Sends a complete packet to a socket's client. */
+extern void socket_send(Socket *socket, Slice packet, EnvelopeList attachments);
+
+/* ---- server.c ---- */
+
+/* Delivers an envelope of kind ENVELOPE_EMIT now. */
+extern void server_emit(Server *s, const Envelope *e);
 
 /* 20 base64url characters of 15 random bytes, terminated. */
 extern void random_sid(Server *server, char sid[SID_LENGTH + 1]);

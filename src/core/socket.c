@@ -14,6 +14,7 @@
 
 #include "core/alloc.h"
 #include "core/session_state.h"
+#include "core/text.h"
 
 /* All attachments of one event together: so many times max_payload. */
 #define COLLECTED_MAX 4
@@ -22,6 +23,7 @@
 #define ID_ROOM_MAX ENVELOPE_MAX_NAME
 
 static void collect(Session *s, Socket *socket, const SioPacket *p, Slice text);
+static void left(Session *s);
 
 void
 random_sid(Server *server, char sid[SID_LENGTH + 1])
@@ -71,12 +73,21 @@ send_connect_error(Session *s, Slice nsp, const ConnectError *err)
 }
 
 static void
-send_connected(Session *s, Slice nsp, const char *sid)
+send_connected(const Socket *socket)
 {
 	char		json[SID_LENGTH + 16];
-	int			len = snprintf(json, sizeof(json), "{\"sid\":\"%s\"}", sid);
+	int			len = snprintf(json, sizeof(json), "{\"sid\":\"%s\"}", socket->caller->sid);
 
-	send_packet(s, SIO_CONNECT, nsp, slice(json, (size_t) len));
+	send_packet(socket->session, SIO_CONNECT, namespace_name(socket->member.nsp), slice(json, (size_t) len));
+}
+
+void
+socket_send(Socket *socket, Slice packet, EnvelopeList attachments)
+{
+	Frame	   *f = frame_message(packet, attachments);
+
+	socket_push(socket, socket->session->base64 ? frame_base64(f) : f);
+	frame_unref(f);
 }
 
 /* ---- coming and going ---- */
@@ -105,25 +116,44 @@ join_id(Socket *socket, const char *prefix, const char *id)
 		registry_join(&socket->member, slice(room, (size_t) len));
 }
 
+/*
+ * The socket is in its rooms at once, so that nothing that is committed from
+ * now on is missed; what comes before its CONNECT is answered is held.
+ */
 static void
-enter(Session *s, Namespace *n, const Identity *identity)
+enter(Session *s, Namespace *n, Identity *identity, Slice auth)
 {
+	Server	   *server = s->server;
 	Socket	   *socket = xcalloc(1, sizeof(*socket));
+	Caller	   *caller;
 
 	socket->session = s;
-	socket->identity = *identity;
-	random_sid(s->server, socket->sid);
+	socket->caller = caller = caller_new(socket, namespace_name(n), identity, auth);
 	socket->next = s->sockets;
 	s->sockets = socket;
 	s->state->connect_by = 0;
-	s->server->counters[COUNTER_CONNECTS]++;
-	s->server->counters[COUNTER_SOCKETS]++;
+	session_expiry(s);
+	server->counters[COUNTER_SOCKETS]++;
 
-	send_connected(s, namespace_name(n), socket->sid);
 	registry_enter(n, &socket->member);
-	registry_join(&socket->member, slice_cstring(socket->sid));
-	join_id(socket, "user:", identity->user_id);
-	join_id(socket, "tenant:", identity->tenant_id);
+	registry_join(&socket->member, slice_cstring(caller->sid));
+	join_id(socket, "user:", caller->identity.user_id);
+	join_id(socket, "tenant:", caller->identity.tenant_id);
+	if (!server->use_handlers)
+		socket_connected(socket);
+	else if (!call_connect(caller))
+		socket_refused(socket, SLICE_LITERAL("{\"message\":\"the server is busy\",\"data\":{\"code\":\"queue_full\"}}"));
+}
+
+void
+socket_connected(Socket *socket)
+{
+	socket->connected = true;
+	socket->session->server->counters[COUNTER_CONNECTS]++;
+	send_connected(socket);
+	for (uint32_t i = 0; i < socket->held.count; i++)
+		session_push(socket->session, queue_at(&socket->held, i));
+	queue_clear(&socket->held);
 }
 
 static void
@@ -156,11 +186,11 @@ connect_socket(Session *s, const SioPacket *p)
 		identity_clear(&identity);
 	}
 	else
-		enter(s, n, &identity);
+		enter(s, n, &identity, p->json);
 }
 
 void
-socket_leave(Socket *socket)
+socket_leave(Socket *socket, const char *reason)
 {
 	Session    *s = socket->session;
 	Socket	  **at = &s->sockets;
@@ -171,9 +201,12 @@ socket_leave(Socket *socket)
 	if (s->state->collected != NULL && s->state->collected->socket == socket)
 		s->state->collected->socket = NULL;
 	registry_exit(&socket->member);
-	identity_clear(&socket->identity);
+	caller_leave(socket->caller, socket->connected, reason);
+	queue_clear(&socket->held);
 	free(socket);
 	s->server->counters[COUNTER_SOCKETS]--;
+	if (s->closing == CLOSE_NONE)
+		session_expiry(s);
 }
 
 /* A session without sockets has connect_timeout to get one again. */
@@ -187,12 +220,22 @@ left(Session *s)
 }
 
 void
+socket_refused(Socket *socket, Slice error)
+{
+	Session    *s = socket->session;
+
+	send_packet(s, SIO_CONNECT_ERROR, namespace_name(socket->member.nsp), error);
+	socket_leave(socket, "server namespace disconnect");
+	left(s);
+}
+
+void
 socket_kick(Socket *socket)
 {
 	Session    *s = socket->session;
 
 	send_packet(s, SIO_DISCONNECT, namespace_name(socket->member.nsp), (Slice) {0});
-	socket_leave(socket);
+	socket_leave(socket, "server namespace disconnect");
 	s->state->kicked = true;
 	left(s);
 }
@@ -208,26 +251,24 @@ drop_collected(Session *s)
 }
 
 void
-socket_leave_all(Session *s)
+socket_leave_all(Session *s, const char *reason)
 {
 	while (s->sockets != NULL)
-		socket_leave(s->sockets);
+		socket_leave(s->sockets, reason);
 	drop_collected(s);
 }
 
 /* ---- events ---- */
 
 /*
- * An event or an ack is complete, attachments included (attachments NULL:
- * none).  There are no handlers yet, so every event is an unknown one, and we
- * never ask for an ack: both are ignored (protocol.md 2.1).
+ * An event or an ack is complete, attachments included.  We never ask for an
+ * ack, so those are ignored, and so is an event without a name.
  */
 static void
-receive_event(Socket *socket, const SioPacket *p, const Collected *attachments)
+receive_event(Socket *socket, const SioPacket *p, EnvelopeList attachments)
 {
-	(void) socket;
-	(void) p;
-	(void) attachments;
+	if (p->event.len > 0)
+		call_event(socket->caller, p, attachments);
 }
 
 void
@@ -253,7 +294,8 @@ socket_receive(Session *s, Slice text)
 	 * violation.
 	 */
 	socket = find_socket(s, p.nsp);
-	if (p.type == SIO_CONNECT_ERROR || (socket == NULL && !s->state->kicked))
+	if (p.type == SIO_CONNECT_ERROR || (socket == NULL && !s->state->kicked) ||
+		(socket != NULL && !socket->connected))
 		session_close(s, CLOSE_FORCED);
 	else if (p.attachments > 0)
 		collect(s, socket, &p, text);
@@ -261,11 +303,11 @@ socket_receive(Session *s, Slice text)
 		return;
 	else if (p.type == SIO_DISCONNECT)
 	{
-		socket_leave(socket);
+		socket_leave(socket, "client namespace disconnect");
 		left(s);
 	}
 	else
-		receive_event(socket, &p, NULL);
+		receive_event(socket, &p, (EnvelopeList) {0});
 }
 
 /* ---- attachments ---- */
@@ -299,11 +341,18 @@ collected_all(Session *s)
 {
 	Collected  *c = s->state->collected;
 	SioPacket	p;
+	Text		attachments = {0};
+	size_t		at = c->text_len;
 
 	/* It was checked when it came; now it is read where it is kept. */
 	s->state->collected = NULL;
 	if (c->socket != NULL && sio_decode(slice(c->bytes, c->text_len), &p) == WIRE_OK)
-		receive_event(c->socket, &p, c);
+	{
+		for (uint32_t i = 0; i < c->count; at = c->ends[i++])
+			text_add_item(&attachments, slice(c->bytes + at, c->ends[i] - at));
+		receive_event(c->socket, &p, (EnvelopeList) {c->count, text_slice(&attachments)});
+	}
+	text_free(&attachments);
 	free(c->bytes);
 	free(c);
 }

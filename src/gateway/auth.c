@@ -138,6 +138,7 @@ auth_connect(const Auth *a, Slice payload, Slice authorization, int64_t now,
 
 	memset(id, 0, sizeof(*id));
 	id->expires = INT64_MAX;
+	id->valid_ms = UINT64_MAX;
 	*err = (ConnectError) {NULL, NULL};
 	t.header = t.claims = NULL;
 
@@ -269,6 +270,8 @@ check_token(const Auth *a, Token *t, int64_t now, Identity *id)
 	/* as it was signed, not as it would be printed again */
 	id->claims = xstrndup(t->payload.data, t->payload.len);
 	id->expires = expires;
+	if (expires != INT64_MAX)
+		id->valid_ms = (uint64_t) (expires - now) * 1000 + a->leeway;
 	return NULL;
 }
 

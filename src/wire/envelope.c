@@ -15,9 +15,6 @@
 #define MAGIC			"PGRM"
 #define ENVELOPE_FLAGS	(ENVELOPE_VOLATILE | ENVELOPE_ALL | ENVELOPE_CLOSE)
 
-static EnvelopeList read_list(Reader *r);
-static bool names_valid(EnvelopeList list);
-static bool name_valid(Slice name);
 static uint8_t *write_list(uint8_t *at, const EnvelopeList *list);
 
 size_t
@@ -57,10 +54,10 @@ envelope_decode(Slice bytes, Envelope *e)
 	zero = read_u16(&r);
 	e->throttle_ms = read_u32(&r);
 	e->nsp = read_string(&r);
-	e->rooms = read_list(&r);
-	e->except = read_list(&r);
+	e->rooms = envelope_read_list(&r);
+	e->except = envelope_read_list(&r);
 	e->packet = read_string(&r);
-	e->attachments = read_list(&r);
+	e->attachments = envelope_read_list(&r);
 	if (r.bad || reader_left(&r) > 0)
 		return WIRE_BAD;
 
@@ -69,9 +66,9 @@ envelope_decode(Slice bytes, Envelope *e)
 		return WIRE_BAD;
 	if (zero != 0 || (e->flags & ~ENVELOPE_FLAGS) != 0)
 		return WIRE_BAD;
-	if (!name_valid(e->nsp) || e->nsp.data[0] != '/')
+	if (!envelope_name_valid(e->nsp) || e->nsp.data[0] != '/')
 		return WIRE_BAD;
-	if (!names_valid(e->rooms) || !names_valid(e->except))
+	if (!envelope_names_valid(e->rooms) || !envelope_names_valid(e->except))
 		return WIRE_BAD;
 	if ((e->flags & ENVELOPE_ALL) && e->rooms.count > 0)
 		return WIRE_BAD;
@@ -121,7 +118,7 @@ envelope_record_open(Slice record, uint32_t *database, EnvelopeList *list)
 	uint64_t	zero = read_uint(&r, 3);
 
 	*database = read_u32(&r);
-	*list = read_list(&r);
+	*list = envelope_read_list(&r);
 	if (r.bad || reader_left(&r) > 0)
 		return WIRE_BAD;
 	if (!slice_equal(magic, SLICE_LITERAL(MAGIC)) || version != ENVELOPE_VERSION || zero != 0)
@@ -129,9 +126,8 @@ envelope_record_open(Slice record, uint32_t *database, EnvelopeList *list)
 	return WIRE_OK;
 }
 
-/* A count and that many strings; the reader is `bad` if they are not there. */
-static EnvelopeList
-read_list(Reader *r)
+EnvelopeList
+envelope_read_list(Reader *r)
 {
 	EnvelopeList list = {.count = read_u32(r)};
 
@@ -144,19 +140,19 @@ read_list(Reader *r)
 	return list;
 }
 
-static bool
-names_valid(EnvelopeList list)
+bool
+envelope_names_valid(EnvelopeList list)
 {
 	Slice		name;
 
 	while (envelope_next(&list, &name))
-		if (!name_valid(name))
+		if (!envelope_name_valid(name))
 			return false;
 	return true;
 }
 
-static bool
-name_valid(Slice name)
+bool
+envelope_name_valid(Slice name)
 {
 	return name.len > 0 && name.len <= ENVELOPE_MAX_NAME;
 }

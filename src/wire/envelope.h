@@ -78,6 +78,13 @@ extern WireResult envelope_decode(Slice bytes, Envelope *e) MUST_CHECK;
 /* Takes the next string off the list; false at its end. */
 extern bool envelope_next(EnvelopeList *list, Slice *s);
 
+/* A list where the reader stands; the reader is `bad` if there is none. */
+extern EnvelopeList envelope_read_list(Reader *r);
+
+/* May it be the name of a room or a namespace, as far as its length goes? */
+extern bool envelope_name_valid(Slice name);
+extern bool envelope_names_valid(EnvelopeList list);
+
 /* Writes the 16-byte record header. */
 extern uint8_t *envelope_record_header(uint8_t *out, uint32_t database, uint32_t count);
 

@@ -38,6 +38,7 @@ text(char *buffer, size_t space)
 	static const char *const texts[] = {
 		"40", "40/admin,", "40{\"user\":\"1\",\"tenant\":\"t\"}", "40{\"refuse\":1}", "41", "41/admin,", "42[\"x\"]",
 		"42/admin,7[\"x\"]", "43[]", "451-[\"x\",{\"_placeholder\":true,\"num\":0}]", "452-[\"x\"]", "461-7[1]",
+		"421[\"room:join\",\"r\"]", "422[\"room:leave\",\"r\"]", "42[\"room:emit\",\"r\",\"x\",1]", "423[\"auth:refresh\",\"t\"]",
 		"2probe", "5", "3", "1", "2", "6", "40/nowhere,", "44{}", "b", "bAQID", "x", ""
 	};
 	uint8_t		n = next();
@@ -189,11 +190,66 @@ client_step(Client *c, uint8_t what)
 	}
 }
 
+/* The database: its calls in flight, answered in any order. */
+#define RUNNING 8
+static Call *running[RUNNING];
+static uint64_t ids[RUNNING];
+
+static void
+database(uint8_t what)
+{
+	static const char *const rules[] = {"", "e / x\ne /admin x\n", "c /\nd /\nj / r x\ne / x\n", "j / * x\nd /admin\n"};
+	static const char *const replies[] = {"[]", "[true]", "[false]", "[\"r\",\"s\"]", "{", "[1,{}]"};
+	int			i = next() % RUNNING;
+	CallResult	r = {.message = SLICE_LITERAL("no"), .code = SLICE_LITERAL("PT400")};
+	uint8_t		marker[HANDLER_MARKER_SIZE];
+	Envelope	e = {.kind = ENVELOPE_MARKER, .nsp = SLICE_LITERAL("/"), .packet = slice(marker, sizeof(marker))};
+	Text		reply = {0};
+	uint8_t		none[4] = {0};
+
+	switch (what % 8)
+	{
+		case 0:
+			server_use_handlers(rig.server, next() % 4 != 0);
+			break;
+		case 1:
+			if (rig_set_rules(rules[next() % 4]) != WIRE_OK)
+				abort();
+			break;
+		case 2:
+		case 3:
+			if (running[i] == NULL && (running[i] = server_call_next(rig.server)) != NULL)
+				ids[i] = running[i]->id;
+			break;
+		case 4:
+		case 5:
+			if (running[i] == NULL)
+				break;
+			r.outcome = (CallOutcome) (next() % 3);
+			r.marked = next() % 2;
+			text_add_item(&reply, slice_cstring(replies[next() % 6]));
+			text_add(&reply, slice(none, 4));
+			r.reply = text_slice(&reply);
+			server_call_done(rig.server, running[i], &r, rig.now);
+			running[i] = NULL;
+			break;
+		case 6:
+			write_u64(write_u64(marker, server_marker(rig.server)), ids[i]);
+			if (rig_message(&e) != WIRE_OK)
+				abort();
+			break;
+		case 7:
+			server_expire_calls(rig.server, rig.now, next());
+			break;
+	}
+	text_free(&reply);
+}
+
 static void
 step(void)
 {
 	const Slice names[] = {SLICE_LITERAL("/admin"), SLICE_LITERAL("/"), SLICE_LITERAL("/x")};
-	uint8_t		what = next() % 24;
+	uint8_t		what = next() % 30;
 	int			i = next() % 8;
 	Client	   *c = &rig.clients[i];
 	SessionPeer peer = {.base64 = i == 1, .address = SLICE_LITERAL("::1")};
@@ -211,6 +267,8 @@ step(void)
 		rig.now += next();
 		server_tick(rig.server, rig.now);
 	}
+	else if (what >= 24)
+		database(next());
 	else if (what == 22)
 		server_set_namespaces(rig.server, names + next() % 2, 2);
 	else if (i == 0)
@@ -239,7 +297,7 @@ check(void)
 		for (Socket *socket = s->sockets; socket != NULL; socket = socket->next)
 		{
 			sockets++;
-			if (!registry_is_in(&socket->member, slice_cstring(socket->sid)))
+			if (!registry_is_in(&socket->member, slice_cstring(socket->caller->sid)))
 				abort();
 		}
 		if (s->closing != CLOSE_NONE || session_find(rig.server, slice_cstring(s->sid)) != s)
@@ -260,6 +318,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	rig_start_with(&options);
 	rig.server->hooks.flush = odd_flush;
 	rig.server->hooks.closed = odd_closed;
+	memset(running, 0, sizeof(running));
 	while (script.at < script.end)
 	{
 		step();

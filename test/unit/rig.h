@@ -17,6 +17,7 @@
 #ifndef ROOMS_TEST_RIG_H
 #define ROOMS_TEST_RIG_H
 
+#include "core/call.h"
 #include "core/server.h"
 
 #include <assert.h>
@@ -44,6 +45,8 @@ static struct
 	Server	   *server;
 	uint64_t	now;
 	uint64_t	random;
+	const char *refreshed;		/* the user that {"token":...} is of, tenant t */
+	uint64_t	valid_ms;		/* of the tokens that come from now on */
 	Client		clients[RIG_CLIENTS];
 } rig;
 
@@ -115,8 +118,15 @@ rig_authorize(void *ctx, const Session *s, Slice auth, Identity *id, ConnectErro
 		*err = (ConnectError) {"Invalid token", "bad_signature"};
 		return false;
 	}
+	if (n == 0 && rig.refreshed != NULL)
+	{
+		snprintf(user, sizeof(user), "%s", rig.refreshed);
+		strcpy(tenant, "t");
+		n = 2;
+	}
 	id->user_id = n > 0 ? strdup(user) : NULL;
 	id->tenant_id = n > 1 ? strdup(tenant) : NULL;
+	id->valid_ms = rig.valid_ms;
 	return true;
 }
 
@@ -213,20 +223,29 @@ rig_probe_close(void *ctx, Session *s)
 	rig_say(rig_client(s), "probe-closed", (Slice) {0}, "");
 }
 
+static void
+rig_nothing(void *ctx)
+{
+	(void) ctx;
+}
+
+static ServerHooks rig_hooks = {
+	.call_waiting = rig_nothing, .rules_changed = rig_nothing,
+	.random = rig_random, .authorize = rig_authorize, .flush = rig_flush, .closed = rig_closed,
+	.probe_send = rig_probe_send, .probe_close = rig_probe_close
+};
+
 /* ---- what a test does ---- */
 
 static void
 rig_start_with(const ServerOptions *options)
 {
-	const ServerHooks hooks = {
-		.random = rig_random, .authorize = rig_authorize, .flush = rig_flush, .closed = rig_closed,
-		.probe_send = rig_probe_send, .probe_close = rig_probe_close
-	};
 	const Slice names[] = {SLICE_LITERAL("/"), SLICE_LITERAL("/admin")};
 
 	memset(&rig, 0, sizeof(rig));
 	rig.now = 1000000;
-	rig.server = server_new(options, &hooks, rig.now);
+	rig.valid_ms = UINT64_MAX;
+	rig.server = server_new(options, &rig_hooks, rig.now);
 	server_set_namespaces(rig.server, names, 2);
 }
 
@@ -342,6 +361,14 @@ rig_post(Client *c, const char *text)
 	return ok;
 }
 
+/* What was said so far is of no interest. */
+static void RIG_UNUSED
+rig_forget(Client *c)
+{
+	c->len = 0;
+	c->log[0] = '\0';
+}
+
 /* Opened over WebSocket and connected to "/"; the log is emptied. */
 static Client *RIG_UNUSED
 rig_connect(int i, const char *user, const char *tenant)
@@ -351,8 +378,7 @@ rig_connect(int i, const char *user, const char *tenant)
 
 	snprintf(text, sizeof(text), "40{\"user\":\"%s\",\"tenant\":\"%s\"}", user, tenant);
 	rig_send(c, text);
-	c->len = 0;
-	c->log[0] = '\0';
+	rig_forget(c);
 	return c;
 }
 
@@ -418,11 +444,55 @@ rig_said(Client *c, const char *expected)
 
 	if (!same)
 		printf("# said %s\n", c->log);
-	c->len = 0;
-	c->log[0] = '\0';
+	rig_forget(c);
 	return same;
 }
 
 #define SAID(c, expected) CHECK(rig_said(c, expected))
+
+/* "e / name", "j / ticket:* cursor,typing", "c /", "d /", lines of them. */
+static void RIG_UNUSED
+rig_add_rules(Text *t, const char *lines)
+{
+	uint32_t	count = 0;
+	uint8_t		word[4];
+
+	for (const char *at = lines; *at != '\0'; at++)
+		count += *at == '\n';
+	write_u32(word, count);
+	text_add(t, slice(word, 4));
+	while (*lines != '\0')
+	{
+		char		nsp[64] = "",
+					name[64] = "",
+					relay[64] = "";
+		EnvelopeList list;
+
+		sscanf(lines, "%*c %63s%63[^\n]", nsp, name);
+		if (name[0] == ' ')
+			sscanf(name, " %63s %63s", name, relay);
+		text_add(t, slice(lines, 1));
+		text_add_item(t, slice_cstring(nsp));
+		text_add_item(t, slice_cstring(name));
+		list = rig_list(relay);
+		write_u32(word, list.count);
+		text_add(t, slice(word, 4));
+		text_add(t, list.bytes);
+		lines = strchr(lines, '\n') + 1;
+	}
+}
+
+static WireResult RIG_UNUSED
+rig_set_rules(const char *lines)
+{
+	Text		t = {0};
+	WireResult	r;
+
+	rig_add_rules(&t, lines);
+	r = server_set_rules(rig.server, text_slice(&t));
+	text_free(&t);
+	server_flush(rig.server);
+	return r;
+}
 
 #endif							/* ROOMS_TEST_RIG_H */

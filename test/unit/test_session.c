@@ -6,6 +6,8 @@
 
 #include "rig.h"
 
+#include "core/call.h"
+
 #define OPEN(upgrades) "0{\"sid\":\"*\",\"upgrades\":[" upgrades "],\"pingInterval\":25000,\"pingTimeout\":20000,\"maxPayload\":1000000}"
 #define OPEN_WS OPEN("")
 #define OPEN_POLLING "get(" OPEN("\"websocket\"") ")"
@@ -60,7 +62,7 @@ handshake(void)
 	CHECK(session_find(rig.server, SLICE_LITERAL("__proto__")) == NULL);
 	CHECK(session_find(rig.server, SLICE_LITERAL("aaaaaaaaaaaaaaaaaaaa")) == NULL);
 	CHECK(session_find(rig.server, SLICE_LITERAL("")) == NULL);
-	CHECK(session_find(rig.server, slice_cstring(c->s->sockets->sid)) == NULL);
+	CHECK(session_find(rig.server, slice_cstring(c->s->sockets->caller->sid)) == NULL);
 	rig_stop();
 
 	unit_case("what the transport knew of the peer is kept");
@@ -614,7 +616,7 @@ connecting(void)
 	{
 		char		before[SID_LENGTH + 1];
 
-		memcpy(before, c->s->sockets->sid, sizeof(before));
+		memcpy(before, c->s->sockets->caller->sid, sizeof(before));
 		CHECK(server_counters(rig.server)[COUNTER_ROOMS] == 3);
 		rig_send(c, "41");
 		SAID(c, "");
@@ -624,7 +626,7 @@ connecting(void)
 		SAID(c, "");
 		rig_send(c, "40");
 		SAID(c, CONNECTED);
-		CHECK(strcmp(before, c->s->sockets->sid) != 0);
+		CHECK(strcmp(before, c->s->sockets->caller->sid) != 0);
 	}
 	rig_stop();
 
@@ -686,7 +688,7 @@ connecting(void)
 	{
 		char		own[SID_LENGTH + 1];
 
-		memcpy(own, c->s->sockets->sid, sizeof(own));
+		memcpy(own, c->s->sockets->caller->sid, sizeof(own));
 		rig_emit(own, "", 0, 0, "2[\"own\"]");
 	}
 	rig_emit("user:7", "", 0, 0, "2[\"user\"]");

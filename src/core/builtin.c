@@ -1,0 +1,263 @@
+/*
+ * builtin.c - the events that the gateway handles itself, unless a handler of
+ * the same name is registered.
+ *
+ *   room:join(room)                     a rule decides (rooms.on_join)
+ *   room:leave(room)
+ *   room:emit(room, event, ...args)     to the others in the room, if the rule lists the event
+ *   auth:refresh(token)                 a new token for the same user and tenant
+ *
+ * Run by call.c when it is their turn in their caller's queue.  None of them
+ * asks the database but room:join, which becomes a join that a handler decides.
+ */
+#include "core/call.h"
+
+#include <stdlib.h>
+
+#include "core/alloc.h"
+#include "core/session_state.h"
+#include "core/text.h"
+#include "wire/json.h"
+#include "wire/room.h"
+
+static void
+refuse(const Call *c, const char *message, const char *code)
+{
+	call_refuse(c, slice_cstring(message), slice_cstring(code), (Slice) {0});
+}
+
+static void
+refuse_arguments(const Call *c)
+{
+	refuse(c, "invalid arguments", "invalid_arguments");
+}
+
+/* A name for a room: a string of 1 to 255 bytes without control characters. */
+static bool
+read_room(Slice raw, uint8_t out[ENVELOPE_MAX_NAME], Slice *room)
+{
+	uint8_t		text[2 + 6 * ENVELOPE_MAX_NAME];	/* each byte escaped */
+	long		len = raw.len <= sizeof(text) ? json_unquote(raw, text) : -1;
+
+	if (len < 1 || len > ENVELOPE_MAX_NAME)
+		return false;
+	for (long i = 0; i < len; i++)
+	{
+		if (text[i] < 0x20 || text[i] == 0x7f)
+			return false;
+	}
+	*room = slice(out, (size_t) len);
+	write_bytes(out, slice(text, (size_t) len));
+	return true;
+}
+
+/* The first `n` arguments, raw; false if there are fewer.  *rest: what follows. */
+static bool
+take_arguments(const Call *c, Slice *args, int n, JsonWalk *rest)
+{
+	Slice		key;
+
+	if (!json_enter(c->args, rest))
+		return false;
+	for (int i = 0; i < n; i++)
+	{
+		if (!json_next(rest, &key, &args[i]))
+			return false;
+	}
+	return true;
+}
+
+/* The one argument: a room that may be asked for. */
+static bool
+take_room(const Call *c, uint8_t out[ENVELOPE_MAX_NAME], Slice *room)
+{
+	Slice		args[1];
+	Slice		key,
+				value;
+	JsonWalk	rest;
+
+	if (!take_arguments(c, args, 1, &rest) || json_next(&rest, &key, &value) || !read_room(args[0], out, room))
+		refuse_arguments(c);
+	else if (room_is_reserved(*room))
+		refuse(c, "not allowed", "forbidden");
+	else
+		return true;
+	return false;
+}
+
+static bool
+room_join(Call *c)
+{
+	Caller	   *caller = c->caller;
+	uint8_t		bytes[ENVELOPE_MAX_NAME];
+	HandlerRule rule;
+	Slice		room;
+
+	if (!take_room(c, bytes, &room))
+		return true;
+	if (registry_is_in(&caller->socket->member, room))
+	{
+		call_accept(c);
+		return true;
+	}
+	if (!rules_join(caller->server->rules, slice_cstring(caller->nsp), room, &rule))
+	{
+		refuse(c, "not allowed", "forbidden");
+		return true;
+	}
+	c->kind = HANDLER_JOIN;
+	call_set_name(c, room);
+	return false;
+}
+
+static void
+room_leave(Call *c)
+{
+	uint8_t		bytes[ENVELOPE_MAX_NAME];
+	Slice		room;
+
+	if (!take_room(c, bytes, &room))
+		return;
+	registry_leave(&c->caller->socket->member, room);
+	call_accept(c);
+}
+
+/* The event as others get it: its arguments, then who sent it. */
+static void
+relay(const Call *c, Slice room, Slice event, JsonWalk rest)
+{
+	const Caller *caller = c->caller;
+	Slice		sid = slice_cstring(caller->sid);
+	Text		packet = {0};
+	Text		rooms = {0};
+	Text		except = {0};
+	Slice		key,
+				value;
+	Envelope	e = {.kind = ENVELOPE_EMIT,.nsp = slice_cstring(caller->nsp),.attachments = c->attachments};
+
+	call_packet(&packet, caller, c->attachments.count > 0 ? SIO_BINARY_EVENT : SIO_EVENT, c->attachments.count);
+	text_add_string(&packet, "[");
+	text_add(&packet, event);
+	while (json_next(&rest, &key, &value))
+	{
+		text_add_string(&packet, ",");
+		text_add(&packet, value);
+	}
+	text_add_string(&packet, ",{\"userId\":");
+	if (caller->identity.user_id != NULL)
+		text_add_json(&packet, slice_cstring(caller->identity.user_id));
+	else
+		text_add_string(&packet, "null");
+	text_add_string(&packet, ",\"sid\":");
+	text_add_json(&packet, sid);
+	text_add_string(&packet, "}]");
+
+	text_add_item(&rooms, room);
+	text_add_item(&except, sid);
+	e.packet = text_slice(&packet);
+	e.rooms = (EnvelopeList) {1, text_slice(&rooms)};
+	e.except = (EnvelopeList) {1, text_slice(&except)};
+	server_emit(caller->server, &e);
+	caller->server->counters[COUNTER_RELAYED]++;
+	text_free(&packet);
+	text_free(&rooms);
+	text_free(&except);
+}
+
+static void
+room_emit(Call *c)
+{
+	Caller	   *caller = c->caller;
+	uint8_t		room_bytes[ENVELOPE_MAX_NAME];
+	uint8_t		name_bytes[ENVELOPE_MAX_NAME];
+	Slice		args[2];
+	Slice		room;
+	Slice		name;
+	JsonWalk	rest;
+
+	if (!take_arguments(c, args, 2, &rest) || !read_room(args[0], room_bytes, &room) ||
+		!read_room(args[1], name_bytes, &name))
+		refuse_arguments(c);
+	else if (!registry_is_in(&caller->socket->member, room))
+		refuse(c, "not in the room", "not_in_room");
+	else if (sio_reserved_event(name) || slice_equal(name, SLICE_LITERAL("error")) ||
+			 !rules_relay(caller->server->rules, slice_cstring(caller->nsp), room, name))
+		refuse(c, "not allowed", "forbidden");
+	else
+	{
+		relay(c, room, args[1], rest);
+		call_accept(c);
+	}
+}
+
+static bool
+same(const char *a, const char *b)
+{
+	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+static void
+auth_refresh(Call *c)
+{
+	Caller	   *caller = c->caller;
+	Server	   *s = caller->server;
+	Session    *session = caller->socket->session;
+	Slice		args[1];
+	JsonWalk	rest;
+	Text		auth = {0};
+	Identity	identity = {0};
+	ConnectError err = {0};
+
+	if (!take_arguments(c, args, 1, &rest) || args[0].len < 3 || args[0].data[0] != '"')
+	{
+		refuse_arguments(c);
+		return;
+	}
+	/* A signature to be checked, as with a CONNECT. */
+	if (++session->state->connects > CONNECTS_MAX)
+	{
+		refuse(c, "too many tokens", "queue_full");
+		return;
+	}
+	text_add_string(&auth, "{\"token\":");
+	text_add(&auth, args[0]);
+	text_add_string(&auth, "}");
+	if (!s->hooks.authorize(s->hooks.ctx, session, text_slice(&auth), &identity, &err))
+	{
+		s->counters[COUNTER_REFUSED_AUTH]++;
+		refuse(c, err.message, err.code != NULL ? err.code : "invalid_arguments");
+	}
+	else if (!same(identity.user_id, caller->identity.user_id) || !same(identity.tenant_id, caller->identity.tenant_id))
+		refuse(c, "the token is not of the same user and tenant", "identity_mismatch");
+	else
+	{
+		caller_set_identity(caller, &identity);
+		session_expiry(session);
+		call_accept(c);
+	}
+	identity_clear(&identity);
+	text_free(&auth);
+}
+
+bool
+builtin_event(Slice name)
+{
+	return slice_equal(name, SLICE_LITERAL("room:join")) || slice_equal(name, SLICE_LITERAL("room:leave")) ||
+		slice_equal(name, SLICE_LITERAL("room:emit")) || slice_equal(name, SLICE_LITERAL("auth:refresh"));
+}
+
+bool
+builtin_run(Call *c)
+{
+	if (c->caller->socket == NULL)
+		return true;			/* it has left, and there is nobody to do it for */
+	if (slice_equal(c->name, SLICE_LITERAL("room:join")))
+		return room_join(c);
+	if (slice_equal(c->name, SLICE_LITERAL("room:leave")))
+		room_leave(c);
+	else if (slice_equal(c->name, SLICE_LITERAL("room:emit")))
+		room_emit(c);
+	else
+		auth_refresh(c);
+	return true;
+}

@@ -1,0 +1,210 @@
+/*
+ * caller.c - who a socket is to the handlers, and what it is answered.
+ *
+ * Made with the socket, kept as long as one of its calls is.  The packets that
+ * go back to the client, acknowledgements and errors, are put together here.
+ */
+#include "core/call.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "core/alloc.h"
+#include "core/session_state.h"
+#include "wire/json.h"
+
+/* ---- callers ---- */
+
+/* The members of the CONNECT's payload but the token. */
+static void
+add_auth(Text *t, Slice auth)
+{
+	JsonWalk	walk;
+	Slice		key,
+				value;
+	bool		any = false;
+
+	text_add_string(t, "{");
+	if (auth.len > 0 && json_enter(auth, &walk) && walk.object)
+	{
+		while (json_next(&walk, &key, &value))
+		{
+			if (slice_equal(key, SLICE_LITERAL("\"token\"")))
+				continue;
+			text_add_string(t, any ? "," : "");
+			text_add(t, key);
+			text_add_string(t, ":");
+			text_add(t, value);
+			any = true;
+		}
+	}
+	text_add_string(t, "}");
+}
+
+/* As Socket.IO's handshake.time: what `new Date() + ""` gives in UTC. */
+static void
+add_time(Text *t, int64_t ms)
+{
+	time_t		seconds = (time_t) (ms / 1000);
+	struct tm	tm;
+	char		text[80];
+
+	gmtime_r(&seconds, &tm);
+	strftime(text, sizeof(text), "\"%a %b %d %Y %H:%M:%S GMT+0000 (Coordinated Universal Time)\"", &tm);
+	text_add_string(t, text);
+}
+
+static Slice
+or_empty_object(Slice json)
+{
+	return json.len > 0 ? json : SLICE_LITERAL("{}");
+}
+
+static char *
+handshake(const SessionPeer *peer, Slice auth)
+{
+	Text		t = {0};
+	char	   *result;
+
+	text_add_string(&t, "{\"auth\":");
+	add_auth(&t, auth);
+	text_add_string(&t, ",\"headers\":");
+	text_add(&t, or_empty_object(peer->headers));
+	text_add_string(&t, ",\"query\":");
+	text_add(&t, or_empty_object(peer->query));
+	text_add_string(&t, ",\"address\":");
+	text_add_json(&t, peer->address);
+	text_add_string(&t, ",\"time\":");
+	add_time(&t, peer->issued);
+	text_add_string(&t, ",\"issued\":");
+	text_add_number(&t, (uint64_t) peer->issued);
+	text_add_string(&t, "}");
+	result = xstrndup(t.bytes, t.len);
+	text_free(&t);
+	return result;
+}
+
+void
+caller_set_identity(Caller *caller, Identity *identity)
+{
+	uint64_t	now = caller->server->now;
+
+	identity_clear(&caller->identity);
+	caller->identity = *identity;
+	*identity = (Identity) {0};
+	caller->expires_at = caller->identity.valid_ms < UINT64_MAX - now ? now + caller->identity.valid_ms : UINT64_MAX;
+}
+
+Caller *
+caller_new(Socket *socket, Slice nsp, Identity *identity, Slice auth)
+{
+	Caller	   *caller = xcalloc(1, sizeof(*caller));
+	Session    *session = socket->session;
+
+	caller->server = session->server;
+	caller->refs = 1;
+	caller->socket = socket;
+	caller_set_identity(caller, identity);
+	random_sid(session->server, caller->sid);
+	caller->sid[0] = '_';
+	caller->nsp = xstrndup(nsp.data, nsp.len);
+	if (session->server->use_handlers)
+	{
+		const SessionPeer *peer = session_peer(session);
+		Slice		headers = or_empty_object(peer->headers);
+
+		caller->headers = xstrndup(headers.data, headers.len);
+		caller->handshake = handshake(peer, auth);
+	}
+	return caller;
+}
+
+void
+caller_unref(Caller *caller)
+{
+	if (--caller->refs > 0)
+		return;
+	assert(caller->first == NULL);
+	identity_clear(&caller->identity);
+	free(caller->nsp);
+	free(caller->headers);
+	free(caller->handshake);
+	free(caller);
+}
+
+/* ---- answers ---- */
+
+void
+call_packet(Text *t, const Caller *caller, SioType type, uint32_t attachments)
+{
+	text_add_number(t, (uint64_t) type);
+	if (attachments > 0)
+	{
+		text_add_number(t, attachments);
+		text_add_string(t, "-");
+	}
+	if (strcmp(caller->nsp, "/") != 0)
+	{
+		text_add_string(t, caller->nsp);
+		text_add_string(t, ",");
+	}
+}
+
+void
+call_acknowledge(const Call *c, Slice args, EnvelopeList attachments)
+{
+	Text		t = {0};
+
+	if (!c->has_ack || c->caller->socket == NULL)
+		return;
+	call_packet(&t, c->caller, attachments.count > 0 ? SIO_BINARY_ACK : SIO_ACK, attachments.count);
+	text_add_number(&t, c->ack);
+	text_add(&t, args);
+	socket_send(c->caller->socket, text_slice(&t), attachments);
+	text_free(&t);
+}
+
+void
+call_accept(const Call *c)
+{
+	call_acknowledge(c, SLICE_LITERAL("[]"), (EnvelopeList) {0});
+}
+
+static void
+add_error(Text *t, Slice message, Slice code, Slice error_id)
+{
+	text_add_string(t, "\"message\":");
+	text_add_json(t, message);
+	text_add_string(t, ",\"code\":");
+	text_add_json(t, code);
+	if (error_id.len > 0)
+	{
+		text_add_string(t, ",\"id\":");
+		text_add_json(t, error_id);
+	}
+}
+
+void
+call_refuse(const Call *c, Slice message, Slice code, Slice error_id)
+{
+	Text		t = {0};
+
+	if (c->caller->socket == NULL)
+		return;
+	call_packet(&t, c->caller, SIO_EVENT, 0);
+	text_add_string(&t, "[\"error\",{\"event\":");
+	text_add(&t, c->event);
+	text_add_string(&t, ",");
+	add_error(&t, message, code, error_id);
+	text_add_string(&t, "}]");
+	socket_send(c->caller->socket, text_slice(&t), (EnvelopeList) {0});
+
+	t.len = 0;
+	text_add_string(&t, "[{\"error\":{");
+	add_error(&t, message, code, error_id);
+	text_add_string(&t, "}}]");
+	call_acknowledge(c, text_slice(&t), (EnvelopeList) {0});
+	text_free(&t);
+}
+

@@ -1,0 +1,539 @@
+/*
+ * test_call.c - clients' events, rooms and life cycle, against a database
+ * that answers when and what the test wants.
+ */
+#include "unit.h"
+
+#include "rig.h"
+
+#include "core/call.h"
+#include "core/text.h"
+
+static int	rules_asked;
+
+static void
+on_waiting(void *ctx)
+{
+	(void) ctx;
+}
+
+static void
+on_rules_changed(void *ctx)
+{
+	(void) ctx;
+	rules_asked++;
+}
+
+static void
+start(const char *rules)
+{
+	rig_start();
+	server_use_handlers(rig.server, true);
+	rules_asked = 0;
+	if (rules != NULL)
+		CHECK(rig_set_rules(rules) == WIRE_OK);
+}
+
+static bool
+is(Slice s, const char *text)
+{
+	return slice_equal(s, slice_cstring(text));
+}
+
+/* The next call: of this kind, name and arguments?  Gives it. */
+static Call *
+next(HandlerKind kind, const char *name, const char *args)
+{
+	Call	   *c = server_call_next(rig.server);
+
+	if (c != NULL && !(c->kind == kind && is(c->name, name) && is(c->args, args)))
+		printf("# call %c %.*s %.*s\n", c->kind, (int) c->name.len, (const char *) c->name.data,
+			   (int) c->args.len, (const char *) c->args.data);
+	CHECK(c != NULL && c->kind == kind && is(c->name, name) && is(c->args, args));
+	return c;
+}
+
+static void
+answer(Call *c, const char *args, bool marked)
+{
+	Text		t = {0};
+	CallResult	r = {.outcome = CALL_OK,.marked = marked};
+	uint8_t		none[4] = {0};
+
+	text_add_item(&t, slice_cstring(args));
+	text_add(&t, slice(none, 4));
+	r.reply = text_slice(&t);
+	server_call_done(rig.server, c, &r, rig.now);
+	text_free(&t);
+	server_flush(rig.server);
+}
+
+static void
+refuse(Call *c, const char *message, const char *code)
+{
+	CallResult	r = {.outcome = CALL_REFUSED,.message = slice_cstring(message),.code = slice_cstring(code)};
+
+	server_call_done(rig.server, c, &r, rig.now);
+	server_flush(rig.server);
+}
+
+static void
+marker(uint64_t gateway, uint64_t id)
+{
+	uint8_t		bytes[HANDLER_MARKER_SIZE];
+	Envelope	e = {.kind = ENVELOPE_MARKER,.nsp = SLICE_LITERAL("/"),.packet = slice(bytes, sizeof(bytes))};
+
+	write_u64(write_u64(bytes, gateway), id);
+	CHECK(rig_message(&e) == WIRE_OK);
+	server_flush(rig.server);
+}
+
+static void
+command(EnvelopeKind kind, const char *in, const char *rooms)
+{
+	Envelope	e = {.kind = kind,.nsp = SLICE_LITERAL("/"),.rooms = rig_list(in),.except = rig_list(rooms)};
+
+	CHECK(rig_message(&e) == WIRE_OK);
+	server_flush(rig.server);
+}
+
+static const char *
+sid_of(const Client *c)
+{
+	return c->s->sockets->caller->sid;
+}
+
+static void
+events(void)
+{
+	Client	   *a;
+	Client	   *b;
+	Call	   *c;
+	Call	   *d;
+
+	unit_case("an event runs its handler; the reply is the acknowledgement");
+	start("e / add\ne /admin add\n");
+	a = rig_connect(0, "1", "t");
+	rig_send(a, "4217[\"add\",1, {\"x\":[2]} ]");
+	c = next(HANDLER_EVENT, "add", "[1, {\"x\":[2]} ]");
+	CHECK(is(slice_cstring(c->caller->identity.user_id), "1"));
+	CHECK(strstr(c->caller->handshake, "\"auth\":{\"user\":\"1\",\"tenant\":\"t\"}") != NULL);
+	SAID(a, "");
+	answer(c, "[3]", false);
+	SAID(a, "4317[3]");
+	rig_send(a, "42[\"add\"]");
+	answer(next(HANDLER_EVENT, "add", "[]"), "[3]", false);
+	SAID(a, "");
+	rig_send(a, "42[\"unknown\",1]");
+	rig_send(a, "425[7,1]");
+	rig_send(a, "42[\"\\ud800\",1]");
+	CHECK(server_call_next(rig.server) == NULL);
+	SAID(a, "");
+
+	unit_case("an escaped name is the same name; attachments come along");
+	rig_send(a, "42[\"\\u0061dd\",\"\\u0061\"]");
+	answer(next(HANDLER_EVENT, "add", "[\"\\u0061\"]"), "[]", false);
+	rig_send(a, "451-9[\"add\",{\"_placeholder\":true,\"num\":0}]");
+	rig_send_binary(a, "xyz", 3);
+	c = next(HANDLER_EVENT, "add", "[{\"_placeholder\":true,\"num\":0}]");
+	{
+		EnvelopeList list = c->attachments;
+		Slice		bytes;
+
+		CHECK(envelope_next(&list, &bytes) && is(bytes, "xyz") && !envelope_next(&list, &bytes));
+	}
+	{
+		Text		t = {0};
+		uint8_t		one[4] = {1};
+		CallResult	r = {.outcome = CALL_OK};
+
+		text_add_item(&t, SLICE_LITERAL("[{\"_placeholder\":true,\"num\":0}]"));
+		text_add(&t, slice(one, 4));
+		text_add_item(&t, SLICE_LITERAL("\x01\x02"));
+		r.reply = text_slice(&t);
+		server_call_done(rig.server, c, &r, rig.now);
+		server_flush(rig.server);
+		text_free(&t);
+	}
+	SAID(a, "461-9[{\"_placeholder\":true,\"num\":0}] <0102>");
+
+	unit_case("errors: as an event, and as the acknowledgement");
+	rig_send(a, "421[\"add\",\"x\"]");
+	refuse(next(HANDLER_EVENT, "add", "[\"x\"]"), "not \"this\"", "P0001");
+	SAID(a, "42[\"error\",{\"event\":\"add\",\"message\":\"not \\\"this\\\"\",\"code\":\"P0001\"}] "
+		 "431[{\"error\":{\"message\":\"not \\\"this\\\"\",\"code\":\"P0001\"}}]");
+	rig_send(a, "421[\"add\"]");
+	{
+		CallResult	r = {.outcome = CALL_OK,.reply = SLICE_LITERAL("nonsense")};
+
+		server_call_done(rig.server, next(HANDLER_EVENT, "add", "[]"), &r, rig.now);
+		server_flush(rig.server);
+	}
+	SAID(a, "42[\"error\",{\"event\":\"add\",\"message\":\"internal error\",\"code\":\"internal_error\"}] "
+		 "431[{\"error\":{\"message\":\"internal error\",\"code\":\"internal_error\"}}]");
+
+	unit_case("one socket's events run one after the other, two sockets' side by side");
+	b = rig_connect(1, "2", "t");
+	rig_send(a, "421[\"add\",1]");
+	rig_send(a, "422[\"add\",2]");
+	rig_send(b, "423[\"add\",3]");
+	c = next(HANDLER_EVENT, "add", "[1]");
+	d = next(HANDLER_EVENT, "add", "[3]");
+	CHECK(server_call_next(rig.server) == NULL);
+	answer(d, "[]", false);
+	SAID(b, "433[]");
+	answer(c, "[]", false);
+	SAID(a, "431[]");
+	answer(next(HANDLER_EVENT, "add", "[2]"), "[]", false);
+	SAID(a, "432[]");
+
+	unit_case("a handler that emitted: its acknowledgement waits for the marker");
+	rig_send(a, "421[\"add\",1]");
+	c = next(HANDLER_EVENT, "add", "[1]");
+	answer(c, "[\"one\"]", true);
+	SAID(a, "");
+	marker(server_marker(rig.server), c->id + 1);
+	marker(server_marker(rig.server) + 1, c->id);
+	SAID(a, "");
+	rig_emit("user:1", "", 0, 0, "2[\"said\"]");
+	marker(server_marker(rig.server), c->id);
+	SAID(a, "42[\"said\"] 431[\"one\"]");
+	rig_send(a, "422[\"add\",1]");
+	c = next(HANDLER_EVENT, "add", "[1]");
+	marker(server_marker(rig.server), c->id);
+	SAID(a, "");
+	answer(c, "[\"two\"]", true);
+	SAID(a, "432[\"two\"]");
+
+	unit_case("what was sent before leaving still runs; nobody is answered");
+	rig_send(a, "421[\"add\",1]");
+	rig_send(a, "422[\"add\",2]");
+	c = next(HANDLER_EVENT, "add", "[1]");
+	rig_send(a, "1");
+	answer(c, "[]", false);
+	answer(next(HANDLER_EVENT, "add", "[2]"), "[]", false);
+	SAID(a, "closed(transport close)");
+
+	unit_case("another namespace answers there");
+	rig_send(b, "40/admin,{}");
+	rig_forget(b);
+	rig_send(b, "42/admin,4[\"add\"]");
+	answer(next(HANDLER_EVENT, "add", "[]"), "[1]", false);
+	SAID(b, "43/admin,4[1]");
+
+	unit_case("caps: of one socket, and the counter");
+	for (int i = 0; i < CALLER_MAX_CALLS + 1; i++)
+		rig_send(b, "42[\"add\"]");
+	SAID(b, "42[\"error\",{\"event\":\"add\",\"message\":\"too many events are waiting\",\"code\":\"queue_full\"}]");
+	CHECK(server_counters(rig.server)[COUNTER_CALLS_DROPPED] == 1);
+	rig_stop();
+
+	unit_case("the end comes while calls wait and run");
+	start("e / add\nd /\n");
+	a = rig_connect(0, "1", "t");
+	rig_send(a, "421[\"add\",1]");
+	rig_send(a, "421[\"add\",2]");
+	CHECK(server_call_next(rig.server) != NULL);
+	rig_stop();
+}
+
+static void
+rules(void)
+{
+	Client	   *a;
+
+	unit_case("until the rules are known everything waits");
+	start(NULL);
+	a = rig_open(0, TRANSPORT_WEBSOCKET);
+	rig_forget(a);
+	rig_send(a, "40{\"user\":\"1\",\"tenant\":\"t\"}");
+	SAID(a, "");
+	CHECK(server_call_next(rig.server) == NULL);
+	rig_emit("user:1", "", 0, 0, "2[\"early\"]");
+	SAID(a, "");
+	CHECK(rig_set_rules("e / add\n") == WIRE_OK);
+	SAID(a, "40{\"sid\":\"*\"} 42[\"early\"]");
+	server_use_handlers(rig.server, true);
+	rig_send(a, "421[\"add\",1]");
+	CHECK(rig_set_rules("e / other\n") == WIRE_OK);
+	CHECK(server_call_next(rig.server) == NULL);
+	SAID(a, "");
+
+	unit_case("rules that are malformed change nothing");
+	CHECK(server_set_rules(rig.server, SLICE_LITERAL("\1\0\0\0e")) == WIRE_BAD);
+	CHECK(rig_set_rules("x / other\n") == WIRE_BAD);
+	rig_send(a, "421[\"other\"]");
+	answer(next(HANDLER_EVENT, "other", "[]"), "[]", false);
+	SAID(a, "431[]");
+
+	unit_case("what waits for too long is refused");
+	rig_send(a, "421[\"other\",1]");
+	rig_wait(5000);
+	server_expire_calls(rig.server, rig.now, 10000);
+	server_flush(rig.server);
+	SAID(a, "");
+	rig_wait(6000);
+	server_expire_calls(rig.server, rig.now, 10000);
+	server_flush(rig.server);
+	SAID(a, "42[\"error\",{\"event\":\"other\",\"message\":\"the database cannot be reached\",\"code\":\"unavailable\"}] "
+		 "431[{\"error\":{\"message\":\"the database cannot be reached\",\"code\":\"unavailable\"}}]");
+
+	unit_case("without handlers events are ignored, CONNECTs answered");
+	rig_send(a, "421[\"other\",1]");
+	rig_send(a, "422[\"other\",1]");
+	server_use_handlers(rig.server, false);
+	server_flush(rig.server);
+	SAID(a, "42[\"error\",{\"event\":\"other\",\"message\":\"events are not handled any more\",\"code\":\"unavailable\"}] "
+		 "431[{\"error\":{\"message\":\"events are not handled any more\",\"code\":\"unavailable\"}}]");
+	rig_send(a, "423[\"other\",1]");
+	rig_send(a, "424[\"room:join\",\"x\"]");
+	SAID(a, "42[\"error\",{\"event\":\"room:join\",\"message\":\"not allowed\",\"code\":\"forbidden\"}] "
+		 "434[{\"error\":{\"message\":\"not allowed\",\"code\":\"forbidden\"}}]");
+	rig_stop();
+
+	unit_case("a change on the bus asks for the rules");
+	start("");
+	{
+		Envelope	e = {.kind = ENVELOPE_RULES,.nsp = SLICE_LITERAL("/")};
+
+		CHECK(rig_message(&e) == WIRE_OK && rules_asked == 1);
+	}
+	rig_stop();
+}
+
+static void
+joins(void)
+{
+	Client	   *a;
+	Client	   *b;
+	Call	   *c;
+	char		text[200];
+
+	unit_case("room:join: the handler decides");
+	start("j / ticket:* cursor,typing\nj / ticket:9 cursor\nj / * \n");
+	a = rig_connect(0, "1", "t");
+	b = rig_connect(1, "2", "t");
+	rig_send(a, "421[\"room:join\",\"ticket:1\"]");
+	answer(next(HANDLER_JOIN, "ticket:1", "[\"ticket:1\"]"), "[true]", false);
+	SAID(a, "431[]");
+	rig_send(a, "422[\"room:join\",\"ticket:2\"]");
+	answer(next(HANDLER_JOIN, "ticket:2", "[\"ticket:2\"]"), "[false]", false);
+	SAID(a, "42[\"error\",{\"event\":\"room:join\",\"message\":\"not allowed\",\"code\":\"forbidden\"}] "
+		 "432[{\"error\":{\"message\":\"not allowed\",\"code\":\"forbidden\"}}]");
+	rig_emit("ticket:1,ticket:2", "", 0, 0, "2[\"n\"]");
+	SAID(a, "42[\"n\"]");
+	SAID(b, "");
+
+	unit_case("what no rule can allow");
+	for (int i = 0; i < 5; i++)
+	{
+		const char *const rooms[] = {"user:2", "tenant:u", "user:1", sid_of(b), "tenant:"};
+
+		snprintf(text, sizeof(text), "42[\"room:join\",\"%s\"]", rooms[i]);
+		rig_send(a, text);
+		SAID(a, "42[\"error\",{\"event\":\"room:join\",\"message\":\"not allowed\",\"code\":\"forbidden\"}]");
+	}
+	for (int i = 0; i < 7; i++)
+	{
+		const char *const args[] = {"", ",1", ",\"\"", ",\"a\\n\"", ",\"a\",1", ",[\"a\"]", ",\"\\ud800\""};
+
+		snprintf(text, sizeof(text), "42[\"room:join\"%s]", args[i]);
+		rig_send(a, text);
+		SAID(a, "42[\"error\",{\"event\":\"room:join\",\"message\":\"invalid arguments\",\"code\":\"invalid_arguments\"}]");
+	}
+
+	unit_case("room:emit: to the others, with who sent it");
+	rig_send(b, "421[\"room:join\",\"ticket:1\"]");
+	answer(next(HANDLER_JOIN, "ticket:1", "[\"ticket:1\"]"), "[true]", false);
+	SAID(b, "431[]");
+	rig_send(a, "425[\"room:emit\",\"ticket:1\",\"cursor\",{\"x\":1}, 2]");
+	SAID(a, "435[]");
+	SAID(b, "42[\"cursor\",{\"x\":1},2,{\"userId\":\"1\",\"sid\":\"*\"}]");
+	rig_send(a, "451-[\"room:emit\",\"ticket:1\",\"typing\",{\"_placeholder\":true,\"num\":0}]");
+	rig_send_binary(a, "\x07", 1);
+	SAID(b, "451-[\"typing\",{\"_placeholder\":true,\"num\":0},{\"userId\":\"1\",\"sid\":\"*\"}] <07>");
+	rig_send(a, "42[\"room:emit\",\"ticket:1\",\"ticket:updated\",1]");
+	SAID(a, "42[\"error\",{\"event\":\"room:emit\",\"message\":\"not allowed\",\"code\":\"forbidden\"}]");
+	rig_send(a, "42[\"room:emit\",\"ticket:2\",\"cursor\",1]");
+	SAID(a, "42[\"error\",{\"event\":\"room:emit\",\"message\":\"not in the room\",\"code\":\"not_in_room\"}]");
+	rig_send(a, "42[\"room:emit\",\"user:1\",\"cursor\",1]");
+	SAID(a, "42[\"error\",{\"event\":\"room:emit\",\"message\":\"not allowed\",\"code\":\"forbidden\"}]");
+	SAID(b, "");
+
+	unit_case("room:leave");
+	rig_send(b, "422[\"room:leave\",\"ticket:1\"]");
+	SAID(b, "432[]");
+	rig_send(b, "42[\"room:leave\",\"user:2\"]");
+	SAID(b, "42[\"error\",{\"event\":\"room:leave\",\"message\":\"not allowed\",\"code\":\"forbidden\"}]");
+	rig_emit("ticket:1", "", 0, 0, "2[\"n\"]");
+	SAID(a, "42[\"n\"]");
+	SAID(b, "");
+
+	unit_case("a leave that overlaps the check: it is made again");
+	rig_send(b, "421[\"room:join\",\"ticket:1\"]");
+	c = next(HANDLER_JOIN, "ticket:1", "[\"ticket:1\"]");
+	command(ENVELOPE_SOCKETS_LEAVE, "user:2", "ticket:1");
+	answer(c, "[true]", false);
+	SAID(b, "");
+	rig_emit("ticket:1", "", 0, 0, "2[\"secret\"]");
+	SAID(b, "");
+	answer(next(HANDLER_JOIN, "ticket:1", "[\"ticket:1\"]"), "[false]", false);
+	SAID(b, "42[\"error\",{\"event\":\"room:join\",\"message\":\"not allowed\",\"code\":\"forbidden\"}] "
+		 "431[{\"error\":{\"message\":\"not allowed\",\"code\":\"forbidden\"}}]");
+	rig_send(b, "421[\"room:join\",\"ticket:1\"]");
+	c = next(HANDLER_JOIN, "ticket:1", "[\"ticket:1\"]");
+	command(ENVELOPE_SOCKETS_LEAVE, "user:2", "ticket:2,ticket:3");
+	command(ENVELOPE_SOCKETS_LEAVE, "user:1", "ticket:1");
+	answer(c, "[true]", false);
+	SAID(b, "431[]");
+
+	unit_case("... but not for ever");
+	rig_send(b, "422[\"room:leave\",\"ticket:1\"]");
+	rig_send(b, "421[\"room:join\",\"ticket:1\"]");
+	SAID(b, "432[]");
+	for (int i = 0; i <= JOIN_CHECKS_MAX; i++)
+	{
+		c = next(HANDLER_JOIN, "ticket:1", "[\"ticket:1\"]");
+		command(ENVELOPE_SOCKETS_LEAVE, "user:2", "ticket:1");
+		answer(c, "[true]", false);
+	}
+	SAID(b, "42[\"error\",{\"event\":\"room:join\",\"message\":\"not allowed\",\"code\":\"forbidden\"}] "
+		 "431[{\"error\":{\"message\":\"not allowed\",\"code\":\"forbidden\"}}]");
+	rig_stop();
+
+	unit_case("a registered handler takes the place of a built-in, in its namespace");
+	start("e / room:join\nj / *\n");
+	a = rig_connect(0, "1", "t");
+	rig_send(a, "421[\"room:join\",5]");
+	answer(next(HANDLER_EVENT, "room:join", "[5]"), "[\"mine\"]", false);
+	SAID(a, "431[\"mine\"]");
+	rig_stop();
+}
+
+static void
+life(void)
+{
+	Client	   *a;
+	Call	   *c;
+
+	unit_case("on_connect: the reply, then what came meanwhile; further rooms");
+	start("c /\nd /\ne / add\n");
+	a = rig_open(0, TRANSPORT_WEBSOCKET);
+	rig_forget(a);
+	rig_send(a, "40{\"user\":\"1\",\"tenant\":\"t\"}");
+	c = next(HANDLER_CONNECT, "", "[]");
+	rig_emit("user:1", "", 0, 0, "2[\"hello\"]");
+	rig_emit("user:1", "", ENVELOPE_VOLATILE, 0, "2[\"volatile\"]");
+	command(ENVELOPE_SOCKETS_LEAVE, "user:1", "gone");
+	SAID(a, "");
+	answer(c, "[\"extra\",\"gone\",5,\"\"]", true);
+	SAID(a, "");
+	marker(server_marker(rig.server), c->id);
+	SAID(a, "40{\"sid\":\"*\"} 42[\"hello\"]");
+	rig_emit("extra", "", 0, 0, "2[\"n\"]");
+	rig_emit("gone", "", 0, 0, "2[\"n\"]");
+	SAID(a, "42[\"n\"]");
+
+	unit_case("on_disconnect: last, with the reason");
+	rig_send(a, "42[\"add\"]");
+	rig_send(a, "41");
+	answer(next(HANDLER_EVENT, "add", "[]"), "[]", false);
+	answer(next(HANDLER_DISCONNECT, "", "[\"client namespace disconnect\"]"), "[]", false);
+	SAID(a, "");
+
+	unit_case("a refusal is a CONNECT_ERROR; nothing was sent, nobody departs");
+	rig_send(a, "40{\"user\":\"1\",\"tenant\":\"t\"}");
+	c = next(HANDLER_CONNECT, "", "[]");
+	rig_emit("user:1", "", 0, 0, "2[\"hello\"]");
+	refuse(c, "not \"you\"", "PT403");
+	SAID(a, "44{\"message\":\"not \\\"you\\\"\",\"data\":{\"code\":\"PT403\"}}");
+	CHECK(server_call_next(rig.server) == NULL);
+	rig_emit("user:1", "", 0, 0, "2[\"hello\"]");
+	SAID(a, "");
+
+	unit_case("who leaves while on_connect runs departs when it has");
+	rig_send(a, "40{\"user\":\"1\",\"tenant\":\"t\"}");
+	c = next(HANDLER_CONNECT, "", "[]");
+	rig_send(a, "1");
+	CHECK(server_call_next(rig.server) == NULL);
+	answer(c, "[]", false);
+	answer(next(HANDLER_DISCONNECT, "", "[\"transport close\"]"), "[]", false);
+	SAID(a, "closed(transport close)");
+	a = rig_open(0, TRANSPORT_WEBSOCKET);
+	rig_send(a, "40{\"user\":\"1\",\"tenant\":\"t\"}");
+	rig_send(a, "1");
+	CHECK(server_call_next(rig.server) == NULL);
+
+	unit_case("events before the reply are a violation");
+	a = rig_open(0, TRANSPORT_WEBSOCKET);
+	rig_forget(a);
+	rig_send(a, "40{\"user\":\"1\",\"tenant\":\"t\"}");
+	rig_send(a, "42[\"add\"]");
+	SAID(a, "closed(forced server close)");
+	rig_stop();
+}
+
+static bool
+good(void *ctx, const Identity *id)
+{
+	return strcmp(id->user_id, ctx) == 0;
+}
+
+static void
+tokens(void)
+{
+	Client	   *a;
+	Client	   *b;
+
+	unit_case("a token that runs out ends the session");
+	start("");
+	rig.valid_ms = 5000;
+	a = rig_connect(0, "1", "t");
+	rig.valid_ms = 9000;
+	rig_send(a, "40/admin,{\"user\":\"1\",\"tenant\":\"t\"}");
+	rig_forget(a);
+	rig_wait(4900);
+	SAID(a, "");
+	rig_wait(200);
+	SAID(a, "closed(forced server close)");
+	CHECK(server_counters(rig.server)[COUNTER_DISCONNECT_EXPIRED] == 1);
+
+	unit_case("auth:refresh renews it");
+	rig.valid_ms = 5000;
+	a = rig_connect(0, "1", "t");
+	b = rig_connect(1, "2", "t");
+	rig.valid_ms = 50000;
+	rig_send(a, "421[\"auth:refresh\",\"x\"]");
+	SAID(a, "42[\"error\",{\"event\":\"auth:refresh\",\"message\":\"the token is not of the same user and tenant\",\"code\":\"identity_mismatch\"}] "
+		 "431[{\"error\":{\"message\":\"the token is not of the same user and tenant\",\"code\":\"identity_mismatch\"}}]");
+	rig_send(a, "42[\"auth:refresh\"]");
+	SAID(a, "42[\"error\",{\"event\":\"auth:refresh\",\"message\":\"invalid arguments\",\"code\":\"invalid_arguments\"}]");
+	rig.refreshed = "1";
+	rig_send(a, "422[\"auth:refresh\",\"x\"]");
+	SAID(a, "432[]");
+	rig_wait(5100);
+	SAID(a, "");
+	SAID(b, "closed(forced server close)");
+
+	unit_case("keys that are taken away");
+	rig.valid_ms = UINT64_MAX;
+	b = rig_connect(1, "2", "t");
+	server_recheck(rig.server, good, "2");
+	server_flush(rig.server);
+	SAID(a, "closed(forced server close)");
+	SAID(b, "");
+	rig_stop();
+}
+
+int
+main(void)
+{
+	rig_hooks.call_waiting = on_waiting;
+	rig_hooks.rules_changed = on_rules_changed;
+	events();
+	rules();
+	joins();
+	life();
+	tokens();
+	return unit_done();
+}
