@@ -51,7 +51,8 @@ fi
 echo "-- build ($variant)"
 bin=$(test/tools/stage.sh "$variant" "$work/stage") || { failed=1; finish; }
 if [ "$variant" = asan ]; then
-	nm -D "$bin/pg_rooms_gateway" | grep __asan_init >/dev/null || { echo "the gateway is not instrumented"; failed=1; finish; }
+	plain=$(grep -L __asan_init build/asan/src/*/*.o)
+	[ -z "$plain" ] || { echo "not instrumented, remove build/asan and build again: $plain"; failed=1; finish; }
 	test/tools/asan-postgres.sh "$bin" || { failed=1; finish; }
 fi
 for module in test/modules/*.c; do

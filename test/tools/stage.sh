@@ -27,9 +27,10 @@ mkdir -p "$build"
 for f in $(cd "$build" && find src sql -type f ! -name '*.o' ! -name '*.d' ! -name '*.bc' 2>/dev/null); do
 	[ -e "$f" ] || rm -f "$build/$f"
 done
-mkdir -p "$build/test"
-cp -a --update Makefile pg_rooms.control src sql "$build/"
-cp -a --update test/targets.mk "$build/test/"
+mkdir -p "$build"
+# Without objects: those of `make` in the tree are built with other flags.
+find Makefile pg_rooms.control src sql test/targets.mk -type f ! -name '*.o' ! -name '*.d' ! -name '*.bc' -print0 |
+	xargs -0 cp -a --update --parents -t "$build/"
 
 mkdir -p "$destination$bin" "$destination$lib" "$destination$share"
 cp -r "$bin/." "$destination$bin/"	# real files: postgres resolves links to itself
