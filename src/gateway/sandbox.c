@@ -131,6 +131,7 @@ sandbox_plan(Sandbox *s, const Config *c)
 	/* To name functions in reports, and to look for leaks. */
 	sandbox_read(s, "/usr");
 	sandbox_read(s, "/proc");
+	sandbox_read(s, "/proc/self/exe");
 #endif
 }
 
@@ -272,7 +273,8 @@ static const int allowed[] = {
 	SCMP_SYS(uname), SCMP_SYS(getpid), SCMP_SYS(getppid), SCMP_SYS(getuid), SCMP_SYS(geteuid), SCMP_SYS(getgid), SCMP_SYS(getegid),
 #ifdef __SANITIZE_ADDRESS__
 	/* for the search for leaks: a process that shares our memory and stops our threads */
-	SCMP_SYS(ptrace), SCMP_SYS(wait4), SCMP_SYS(prctl), SCMP_SYS(readlink), SCMP_SYS(readlinkat), SCMP_SYS(getdents64),
+	SCMP_SYS(ptrace), SCMP_SYS(wait4), SCMP_SYS(prctl), SCMP_SYS(readlink), SCMP_SYS(readlinkat), SCMP_SYS(getdents),
+	SCMP_SYS(getdents64), SCMP_SYS(open),
 #endif
 };
 
