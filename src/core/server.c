@@ -178,7 +178,7 @@ server_shutdown(Server *s)
 static void
 add_queued(Session *session)
 {
-	session->server->counters[COUNTER_QUEUED_BYTES] += session->queue.bytes;
+	session->server->counters[COUNTER_QUEUED_BYTES] += session->queue.bytes + session->answer_len;
 }
 
 uint64_t *

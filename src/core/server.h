@@ -127,8 +127,7 @@ typedef struct ServerHooks
 
 	/*
 	 * There is something to send: first, if s->poll is set, answer that GET
-	 * with session_poll_take() (which clears s->poll), whatever the transport
-	 * is by now; then, on a WebSocket, send from s->queue what it takes now
+	 * with session_poll_take(), whatever the transport is by now; then, on a WebSocket, send from s->queue what it takes now
 	 * (queue_at, queue_drop; add to COUNTER_BYTES_OUT).  What is left is the
 	 * transport's to continue: it calls session_mark_dirty() when it can write
 	 * again, also when nothing is left.  Called from server_flush() only.
@@ -138,8 +137,8 @@ typedef struct ServerHooks
 
 	/*
 	 * The session is over: answer its parked poll (s->poll) with what
-	 * session_poll_take() gives, hang up s->ws and s->probe, forget the
-	 * pointer.  Called once per session; must not close another session.
+	 * session_poll_take() gives, drop the POST that is being read
+	 * (s->posting), hang up s->ws and s->probe, forget the pointer.  Called once per session; must not close another session.
 	 */
 	void		(*closed) (void *ctx, Session *s, CloseReason reason);
 
@@ -154,6 +153,7 @@ struct Session
 {
 	Server	   *server;
 	Queue		queue;
+	size_t		answer_len;		/* bytes of the answer to s->answering */
 	bool		dirty;			/* on the flush list */
 	bool		writable;		/* set by the WebSocket transport: takes bytes at once (volatile) */
 	bool		backlog;		/* the last flush left something behind */
@@ -166,6 +166,8 @@ struct Session
 	void	   *ws;				/* the WebSocket that carries the session; its creator sets it */
 	void	   *probe;			/* a WebSocket that is being upgraded to */
 	void	   *poll;			/* the parked GET */
+	void	   *answering;		/* the GET whose answer is not sent yet */
+	void	   *posting;		/* the POST whose body is being read */
 
 	Socket	   *sockets;		/* one per namespace */
 	Timer		timer;			/* of the nearest of the deadlines in `state` */
@@ -247,10 +249,10 @@ extern void session_ws_gone(Session *s, void *ws);
  */
 extern bool session_upgrade_begin(Session *s, void *ws, uint64_t now);
 
-/* A GET.  `request` is kept in s->poll only for POLL_PARKED. */
+/* A GET.  `request` is s->poll from now on, unless it is refused. */
 typedef enum PollResult
 {
-	POLL_READY,					/* answer with session_poll_take() */
+	POLL_READY,					/* answer with session_poll_take(), before anything else */
 	POLL_PARKED,				/* answer when hooks.flush or hooks.closed says so */
 	POLL_REFUSED				/* 400: wrong transport, or a second GET (which ends the session) */
 } PollResult;
@@ -260,19 +262,23 @@ extern PollResult session_poll(Session *s, void *request, uint64_t now) MUST_CHE
 /*
  * The payload for a GET: queued packets, at most about max_payload bytes (one
  * message always); at the session's end followed by the close packet.  Counts
- * COUNTER_BYTES_OUT and clears s->poll.  The bytes are malloc'ed, the
- * caller's to free.  After POLL_READY it must be called before anything else.
+ * COUNTER_BYTES_OUT.  The bytes are malloc'ed, the caller's to free.  While
+ * the session is open s->poll is s->answering from now on, and the bytes
+ * count as queued, until session_poll_sent().
  */
 extern uint8_t *session_poll_take(Session *s, size_t *len);
 
-/* The parked GET's client went away: the session ends. */
+/* The answer of s->answering is out. */
+extern void session_poll_sent(Session *s);
+
+/* The client of s->poll or s->answering went away: the session ends. */
 extern void session_poll_aborted(Session *s);
 
 /*
  * A POST's body has begun: false if another one is being read (the session
  * ends, 400) or the transport is not polling (400).  Ended by session_post().
  */
-extern bool session_post_begin(Session *s) MUST_CHECK;
+extern bool session_post_begin(Session *s, void *request) MUST_CHECK;
 
 /* The whole body, which is overwritten.  False: 400, the session has ended. */
 extern bool session_post(Session *s, uint8_t *body, size_t len, uint64_t now) MUST_CHECK;

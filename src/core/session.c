@@ -167,7 +167,8 @@ session_close(Session *s, CloseReason reason)
 		queue_clear(&s->queue);
 	lingers = reasons[reason].lingers && s->transport == TRANSPORT_POLLING && s->poll == NULL;
 	server->hooks.closed(server->hooks.ctx, s, reason);
-	s->ws = s->probe = s->poll = NULL;
+	s->ws = s->probe = s->poll = s->answering = s->posting = NULL;
+	s->answer_len = 0;
 	if (lingers)
 	{
 		s->state->linger_until = server->now + LINGER_MS;
@@ -325,6 +326,13 @@ session_slow(Session *s)
 	list_add(&s->server->slow, s);
 }
 
+/* Bytes kept for the client; what libwebsockets buffers for a WebSocket is bounded otherwise. */
+static inline size_t
+waiting_bytes(const Session *s)
+{
+	return s->queue.bytes + s->answer_len;
+}
+
 /*
  * One message is always taken, however large, when nothing else waits; so the
  * caps are only looked at from the second on.
@@ -334,12 +342,13 @@ session_push(Session *s, Frame *f)
 {
 	Server	   *server = s->server;
 	size_t		cap = server->options.max_queued;
+	size_t		waiting = waiting_bytes(s);
 
 	if (s->closing != CLOSE_NONE || s->slow)
 		return;
-	if (s->queue.count > 0 && s->queue.bytes + f->ws_len > cap)
+	if (waiting > 0 && waiting + f->ws_len > cap)
 	{
-		if (s->queue.bytes + f->ws_len > HARD_CAP * cap)
+		if (waiting + f->ws_len > HARD_CAP * cap)
 		{
 			/* Not closed here: the caller may be walking a room. */
 			session_slow(s);
@@ -358,7 +367,7 @@ session_push(Session *s, Frame *f)
 static void
 judge_queue(Session *s)
 {
-	if (s->queue.count <= 1 || s->queue.bytes <= s->server->options.max_queued)
+	if (s->queue.count + (s->answer_len > 0) <= 1 || waiting_bytes(s) <= s->server->options.max_queued)
 		s->state->slow_by = 0;
 }
 
@@ -518,15 +527,13 @@ session_poll(Session *s, void *request, uint64_t now)
 		return s->state->linger_until != 0 ? POLL_READY : POLL_REFUSED;
 	if (s->transport != TRANSPORT_POLLING)
 		return POLL_REFUSED;
-	if (s->poll != NULL)
+	if (s->poll != NULL || s->answering != NULL)
 	{
 		session_close(s, CLOSE_TRANSPORT_ERROR);
 		return POLL_REFUSED;
 	}
-	if (s->queue.count > 0 || s->state->upgrading)
-		return POLL_READY;
 	s->poll = request;
-	return POLL_PARKED;
+	return s->queue.count > 0 || s->state->upgrading ? POLL_READY : POLL_PARKED;
 }
 
 /* The frames that fit into one payload. */
@@ -558,7 +565,6 @@ session_poll_take(Session *s, size_t *len)
 	uint8_t    *payload;
 	uint8_t    *at;
 
-	s->poll = NULL;
 	if (s->transport == TRANSPORT_POLLING && !state->hung_up)
 		n = payload_frames(s, &size);
 	if (s->closing != CLOSE_NONE && s->transport == TRANSPORT_POLLING && !state->hung_up)
@@ -580,33 +586,48 @@ session_poll_take(Session *s, size_t *len)
 		at = write_u8(at, (uint8_t) last);
 	}
 	queue_drop(&s->queue, n);
-	judge_queue(s);
+	*len = (size_t) (at - payload);
+	if (s->closing == CLOSE_NONE)
+	{
+		s->answering = s->poll;
+		s->answer_len = *len;
+		judge_queue(s);
+	}
+	s->poll = NULL;
 	if (state->linger_until != 0 && s->closing != CLOSE_NONE)
 		retire(s);
-	*len = (size_t) (at - payload);
 	s->server->counters[COUNTER_BYTES_OUT] += *len;
 	return payload;
 }
 
 void
+session_poll_sent(Session *s)
+{
+	s->answering = NULL;
+	s->answer_len = 0;
+	judge_queue(s);
+}
+
+void
 session_poll_aborted(Session *s)
 {
-	s->poll = NULL;
+	s->poll = s->answering = NULL;
+	s->answer_len = 0;
 	if (s->transport == TRANSPORT_POLLING)
 		session_close(s, CLOSE_TRANSPORT_ERROR);
 }
 
 bool
-session_post_begin(Session *s)
+session_post_begin(Session *s, void *request)
 {
 	if (s->closing != CLOSE_NONE || s->transport != TRANSPORT_POLLING)
 		return false;
-	if (s->state->posting)
+	if (s->posting != NULL)
 	{
 		session_close(s, CLOSE_TRANSPORT_ERROR);
 		return false;
 	}
-	s->state->posting = true;
+	s->posting = request;
 	return true;
 }
 
@@ -617,7 +638,7 @@ session_post(Session *s, uint8_t *body, size_t len, uint64_t now)
 	EioPacket	p;
 
 	s->server->now = now;
-	s->state->posting = false;
+	s->posting = NULL;
 	if (s->closing != CLOSE_NONE)
 		return false;
 	do
@@ -633,7 +654,7 @@ session_post(Session *s, uint8_t *body, size_t len, uint64_t now)
 void
 session_post_failed(Session *s, bool aborted)
 {
-	s->state->posting = false;
+	s->posting = NULL;
 	if (aborted)
 		session_close(s, CLOSE_TRANSPORT_ERROR);
 }

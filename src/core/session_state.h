@@ -91,7 +91,6 @@ typedef struct SessionState
 	uint32_t	connects;		/* CONNECTs since the last ping */
 	bool		awaiting_pong;
 	bool		upgrading;		/* the probe was answered: GETs return at once */
-	bool		posting;
 	bool		draining;		/* closes with CLOSE_BY_SERVER once all is written */
 	bool		hung_up;		/* the client sent a close packet */
 	bool		kicked;			/* a socket was disconnected by the server */

@@ -17,9 +17,9 @@
  *   switched off, and its descriptor is watched by an epoll set of our own
  *   for hang-up only.
  *
- * Hostile clients: a body is kept only as far as it has arrived, one of
- * more than max_payload is refused by its length, slow ones meet
- * libwebsockets' timeouts.
+ * Hostile clients: a body is kept only as far as it has arrived and as long as
+ * its session lives, one of more than max_payload is refused by its length, a
+ * slow one meets libwebsockets' timeout between two pieces and ours for all.
  */
 #include "gateway/conn.h"
 
@@ -37,6 +37,8 @@
 #define MAX_PARAMETERS		32
 #define PARAMETER_MAX		128
 #define AUTHORIZATION_MAX	8192
+#define BODY_MS				20000	/* a whole body may take so long ... */
+#define BODY_BYTES_PER_MS	16		/* ... and the time that this rate needs */
 #define ANSWER_TIMEOUT_S	60
 #define PARK_BATCH			64
 
@@ -50,7 +52,7 @@ static HttpMethod http_method(struct lws *wsi);
 static bool http_expected_body(struct lws *wsi, HttpMethod method, size_t *expected);
 static bool http_copy_field(struct lws *wsi, enum lws_token_indexes token, char *out, size_t size);
 static int	http_send(Conn *c);
-static int	http_send_file(Conn *c);
+static int	http_write(Conn *c);
 static int	http_finish(Conn *c);
 static void http_set_out(Http *h, int status, const char *type, const char *fields, uint64_t length, Slice body);
 static void http_set_answered(Http *h);
@@ -80,6 +82,7 @@ http_begin(Conn *c, const char *path, size_t len)
 	h->file = -1;
 	h->path = xstrndup(path, len);
 	h->body_expected = expected;
+	h->body_by = uv_now(l->loop) + BODY_MS + expected / BODY_BYTES_PER_MS;
 	h->close = expected > l->settings.max_payload;
 	h->state = expected > 0 ? HTTP_READING : HTTP_WAITING;
 	http_read_request(c->wsi, &h->request);
@@ -104,7 +107,7 @@ http_body(Conn *c, const void *bytes, size_t len)
 	Http	   *h = c->http;
 
 	guard_take_body(c->fd);
-	if (!h || len > h->body_expected - h->body_len)
+	if (!h || len > h->body_expected - h->body_len || uv_now(c->listener->loop) > h->body_by)
 		return -1;
 	if (h->state == HTTP_READING)
 	{
@@ -149,13 +152,10 @@ http_gone(Conn *c)
 	if (!h)
 		return;
 	c->http = NULL;
-	if (h->state != HTTP_ANSWERED)
-	{
-		if (h->state == HTTP_PARKED)
-			epoll_ctl(c->listener->parking->epoll, EPOLL_CTL_DEL, c->fd, NULL);
-		h->state = HTTP_GONE;
-		polling_aborted(h);
-	}
+	if (h->state == HTTP_PARKED)
+		epoll_ctl(c->listener->parking->epoll, EPOLL_CTL_DEL, c->fd, NULL);
+	h->state = HTTP_GONE;
+	polling_aborted(h);
 	http_free(h);
 }
 
@@ -265,6 +265,14 @@ http_answer(Http *h, int status, const char *type, const char *fields, Slice bod
 }
 
 void
+http_stop_reading(Http *h)
+{
+	h->close = true;
+	if (!h->conn->dying)
+		lws_callback_on_writable(h->conn->wsi);
+}
+
+void
 http_answer_file(Http *h, const char *type, const char *fields, int fd, uint64_t size)
 {
 	http_set_out(h, 200, type, fields, size, slice(NULL, 0));
@@ -320,45 +328,47 @@ http_set_answered(Http *h)
 	lws_callback_on_writable(c->wsi);
 }
 
+/*
+ * One piece per writable callback, so that large files and slow clients hold
+ * up nobody.  The callback does not come before the kernel has taken what
+ * libwebsockets kept of a piece.
+ */
 static int
 http_send(Conn *c)
 {
 	Http	   *h = c->http;
-	int			sent;
 
-	if (!h->out)
-		return http_send_file(c);
+	if (!h->out && h->file_left == 0)
+		return http_finish(c);
 	lws_set_timeout(c->wsi, PENDING_TIMEOUT_HTTP_CONTENT, ANSWER_TIMEOUT_S);
-	sent = lws_write(c->wsi, h->out, h->out_len, h->file < 0 ? LWS_WRITE_HTTP_FINAL : LWS_WRITE_HTTP);
-	free(h->out);
-	h->out = NULL;
-	if (sent < 0)
+	if (http_write(c) < 0)
 		return -1;
-	if (h->file < 0)
+	if (h->file_left == 0 && !lws_partial_buffered(c->wsi))
 		return http_finish(c);
 	lws_callback_on_writable(c->wsi);
 	return 0;
 }
 
-/* One piece per writable callback, so that large files and slow clients hold up nobody. */
 static int
-http_send_file(Conn *c)
+http_write(Conn *c)
 {
 	Http	   *h = c->http;
 	uint8_t    *buf = c->listener->scratch;
 	size_t		want = h->file_left < WRITE_MAX ? (size_t) h->file_left : WRITE_MAX;
-	ssize_t		n = read(h->file, buf, want);
+	ssize_t		n;
 
+	if (h->out)
+	{
+		n = lws_write(c->wsi, h->out, h->out_len, h->file_left == 0 ? LWS_WRITE_HTTP_FINAL : LWS_WRITE_HTTP);
+		free(h->out);
+		h->out = NULL;
+		return (int) n;
+	}
+	n = read(h->file, buf, want);
 	if (n <= 0)
 		return -1;				/* it shrank: the length we gave cannot be kept */
-	lws_set_timeout(c->wsi, PENDING_TIMEOUT_HTTP_CONTENT, ANSWER_TIMEOUT_S);
 	h->file_left -= (uint64_t) n;
-	if (lws_write(c->wsi, buf, (size_t) n, h->file_left == 0 ? LWS_WRITE_HTTP_FINAL : LWS_WRITE_HTTP) < 0)
-		return -1;
-	if (h->file_left == 0)
-		return http_finish(c);
-	lws_callback_on_writable(c->wsi);
-	return 0;
+	return lws_write(c->wsi, buf, (size_t) n, h->file_left == 0 ? LWS_WRITE_HTTP_FINAL : LWS_WRITE_HTTP);
 }
 
 static int
@@ -366,6 +376,7 @@ http_finish(Conn *c)
 {
 	bool		close_it = c->http->close;
 
+	polling_sent(c->http);
 	http_free(c->http);
 	c->http = NULL;
 	return close_it || lws_http_transaction_completed(c->wsi) ? -1 : 0;

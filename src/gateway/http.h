@@ -4,7 +4,8 @@
  * http.c reads the head and the body and calls polling_request() and
  * polling_body() or static_request().  Those answer with http_answer*(), now
  * or (http_park()) later; the first answer counts.  The Http is freed by
- * http.c when the answer is out or the client gone.
+ * http.c when the kernel has all of the answer (polling_sent()) or the client
+ * is gone (polling_aborted()).
  */
 #ifndef ROOMS_GATEWAY_HTTP_H
 #define ROOMS_GATEWAY_HTTP_H
@@ -28,7 +29,6 @@ typedef struct Http
 	struct Conn *conn;
 	HttpState	state;
 	EngineRequest request;
-	bool		posting;		/* polling.c: session_post_begin() was called for it */
 	bool		close;			/* close the connection after the answer, unread body and all */
 
 	char	   *path;			/* percent-decoded */
@@ -38,11 +38,12 @@ typedef struct Http
 	size_t		body_len;
 	size_t		body_space;
 	size_t		body_expected;
+	uint64_t	body_by;		/* when all of it must be here, in the loop's time */
 
 	uint8_t    *out;			/* head and body of the answer */
 	size_t		out_len;
 	int			file;			/* the rest of the answer comes from here; -1: none */
-	uint64_t	file_left;
+	uint64_t	file_left;		/* 0 without a file */
 } Http;
 
 /* `fields` is "" or complete lines; Content-Length, CORS and Connection are added. */
@@ -51,8 +52,11 @@ extern void http_answer(Http *h, int status, const char *type, const char *field
 /* The file is http.c's to close; HEAD gets the head alone. */
 extern void http_answer_file(Http *h, const char *type, const char *fields, int fd, uint64_t size);
 
-/* Keeps the request until http_answer(); if the client leaves, polling_aborted() is called. */
+/* Keeps the request until http_answer(). */
 extern void http_park(Http *h);
+
+/* The rest of the body is not wanted: the answer goes out at once and ends the connection. */
+extern void http_stop_reading(Http *h);
 
 typedef enum HttpField
 {
@@ -72,11 +76,15 @@ extern void polling_request(Http *h);
 /* Its whole body, unless polling_request() has answered. */
 extern void polling_body(Http *h);
 
-/* The client is gone before it was answered. */
+/* The answer is out, or will never be: the client is gone. */
+extern void polling_sent(Http *h);
 extern void polling_aborted(Http *h);
 
 /* The session has something for its parked poll, or has ended. */
 extern void polling_answer(Session *s);
+
+/* The session has ended while a body for it was being read. */
+extern void polling_drop(Session *s);
 
 /* Any other request; `root` is document_root's descriptor or -1. */
 extern void static_request(Http *h, int root);

@@ -303,6 +303,8 @@ listener_closed(void *ctx, Session *s, CloseReason reason)
 	(void) ctx;
 	if (s->poll)
 		polling_answer(s);
+	if (s->posting)
+		polling_drop(s);
 	if (s->ws)
 		ws_hangup(s->ws, reason);
 	if (s->probe)

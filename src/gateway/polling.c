@@ -2,8 +2,9 @@
  * polling.c - Engine.IO's HTTP long-polling transport (protocol.md 1.3-1.5, 1.9).
  *
  * http.c calls in with requests, the listener's hooks with answers for parked
- * ones.  Sessions are the core's; between the head and the body of a POST
- * one may vanish, so it is looked up again by its sid.
+ * ones.  Sessions are the core's.  One may end at any time between two calls,
+ * so it is looked up by its sid each time and asked whether it still knows the
+ * request (poll, answering, posting).
  */
 #include "gateway/conn.h"
 
@@ -20,6 +21,7 @@ static void polling_preflight(Http *h);
 static void polling_open(Http *h);
 static void polling_get(Http *h, Session *s);
 static void polling_post(Http *h, Session *s);
+static Session *polling_session(Http *h);
 static void polling_payload(Http *h, Session *s);
 static void polling_refuse(Http *h, EioError error);
 static void polling_error(Http *h, int status, int code, const char *message);
@@ -82,7 +84,10 @@ polling_open(Http *h)
 	Session    *s = session_open(polling_server(h), TRANSPORT_POLLING, &peer, polling_now(h));
 
 	if (s)
+	{
+		strcpy(h->request.sid, s->sid);
 		polling_get(h, s);
+	}
 	else
 		polling_error(h, 503, EIO_FORBIDDEN, "Too many connections");
 }
@@ -116,7 +121,7 @@ polling_post(Http *h, Session *s)
 		http_answer(h, 413, TYPE_HTML, "", slice(NULL, 0));
 		return;
 	}
-	if (!session_post_begin(s))
+	if (!session_post_begin(s, h))
 	{
 		polling_bad(h);
 		return;
@@ -126,17 +131,14 @@ polling_post(Http *h, Session *s)
 	{
 		session_post_failed(s, true);
 		polling_bad(h);
-		return;
 	}
-	h->posting = true;
 }
 
 void
 polling_body(Http *h)
 {
-	Session    *s = session_find(polling_server(h), slice_cstring(h->request.sid));
+	Session    *s = polling_session(h);
 
-	h->posting = false;
 	if (!s)
 		polling_refuse(h, EIO_UNKNOWN_SID);
 	else if (session_post(s, h->body, h->body_len, polling_now(h)))
@@ -146,15 +148,33 @@ polling_body(Http *h)
 }
 
 void
+polling_drop(Session *s)
+{
+	Http	   *h = s->posting;
+
+	http_stop_reading(h);
+	polling_bad(h);
+}
+
+void
+polling_sent(Http *h)
+{
+	Session    *s = polling_session(h);
+
+	if (s && s->answering == h)
+		session_poll_sent(s);
+}
+
+void
 polling_aborted(Http *h)
 {
-	Session    *s = session_find(polling_server(h), slice_cstring(h->request.sid));
+	Session    *s = polling_session(h);
 
 	if (!s)
 		return;
-	if (h->posting)
+	if (s->posting == h)
 		session_post_failed(s, true);
-	else if (s->poll == h)
+	else if (s->poll == h || s->answering == h)
 		session_poll_aborted(s);
 }
 
@@ -162,6 +182,12 @@ void
 polling_answer(Session *s)
 {
 	polling_payload(s->poll, s);
+}
+
+static Session *
+polling_session(Http *h)
+{
+	return session_find(polling_server(h), slice_cstring(h->request.sid));
 }
 
 static void

@@ -167,21 +167,23 @@ client_step(Client *c, uint8_t what)
 			session_ws_gone(c->s, next() % 2 ? c->s->ws : c->s->probe);
 			break;
 		case 7:
-			if (c->s->poll != NULL)
+			if (c->s->poll != NULL || c->s->answering != NULL)
 				session_poll_aborted(c->s);
 			break;
 		case 8:
-			if (session_post_begin(c->s) && next() % 4)
+			if (session_post_begin(c->s, &c->post) && next() % 4)
 				post(c);
 			break;
 		case 9:
-			if (c->s->state->posting && next() % 2)
+			if (c->s->posting != NULL && next() % 2)
 				post(c);
 			else
 				session_post_failed(c->s, next() % 2);
 			break;
 		case 10:
 			c->stalled = !c->stalled;
+			if (c->s->answering != NULL && !c->stalled)
+				session_poll_sent(c->s);
 			session_mark_dirty(c->s);
 			break;
 		case 11:
@@ -303,6 +305,8 @@ check(void)
 		if (s->closing != CLOSE_NONE || session_find(rig.server, slice_cstring(s->sid)) != s)
 			abort();
 		if (s->queue.count > 1 && s->queue.bytes > HARD_CAP * options.max_queued)
+			abort();
+		if ((s->answering != NULL) != (s->answer_len > 0) || (s->answering != NULL && s->poll != NULL))
 			abort();
 		if ((s->transport == TRANSPORT_WEBSOCKET) != (s->ws != NULL) || !timer_is_set(&s->timer))
 			abort();

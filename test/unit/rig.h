@@ -10,6 +10,7 @@
  *     get(2|40{..})     a GET was answered; packets separated by |
  *     probe(3probe)     said on the probing WebSocket
  *     probe-closed      ... which was hung up
+ *     post-dropped      the POST being read is not wanted any more
  *     closed(reason)    hooks.closed
  *
  * Session ids are shown as *.  Also used by the fuzzers of core/.
@@ -31,13 +32,14 @@ typedef struct Client
 {
 	Session    *s;				/* NULL when closed */
 	CloseReason reason;
-	bool		stalled;		/* its WebSocket takes nothing */
+	bool		stalled;		/* its WebSocket takes nothing, answers to its GETs do not get out */
 	char		sid[SID_LENGTH + 1];
 	char		log[8192];
 	size_t		len;
 	int			ws,
 				probe,
-				get;			/* their addresses stand for connections */
+				get,
+				post;			/* their addresses stand for connections and requests */
 } Client;
 
 static struct
@@ -138,6 +140,8 @@ rig_answer_get(Client *c, Session *s)
 
 	rig_say(c, "get(", slice(payload, len), ")");
 	free(payload);
+	if (s->answering != NULL && !c->stalled)
+		session_poll_sent(s);
 }
 
 /* Takes server frames apart (RFC 6455 5.2, unmasked, final). */
@@ -203,6 +207,8 @@ rig_closed(void *ctx, Session *s, CloseReason reason)
 	assert(c != NULL && reason != CLOSE_NONE && s->closing == reason);
 	if (s->poll != NULL)
 		rig_answer_get(c, s);
+	if (s->posting != NULL)
+		rig_say(c, "post-dropped", (Slice) {0}, "");
 	rig_say(c, "closed(", slice_cstring(session_reason(reason)), ")");
 	c->s = NULL;
 	c->reason = reason;
@@ -354,7 +360,7 @@ rig_post(Client *c, const char *text)
 
 	for (char *at = body; (at = strchr(at, '|')) != NULL;)
 		*at = EIO_SEPARATOR;
-	if (c->s != NULL && session_post_begin(c->s))
+	if (c->s != NULL && session_post_begin(c->s, &c->post))
 		ok = session_post(c->s, (uint8_t *) body, len, rig.now);
 	free(body);
 	server_flush(rig.server);

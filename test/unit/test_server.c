@@ -271,6 +271,42 @@ slow(void)
 	rig_stop();
 	options.max_queued = 10000;
 
+	unit_case("slow: an answer that a polling client does not read counts");
+	rig_start_with(&options);
+	a = rig_open(0, TRANSPORT_POLLING);
+	CHECK(rig_post(a, "40"));
+	rig_get(a);
+	a->stalled = true;
+	for (int i = 0; i < 9; i++)
+		rig_emit("*", "", 0, 0, packet);
+	CHECK(rig_get(a) == POLL_READY);
+	a->log[a->len = 0] = '\0';
+	CHECK(counter(COUNTER_QUEUED_BYTES) > 9000 && a->s->queue.count == 0);
+	rig_emit("*", "", 0, 0, packet);
+	rig_emit("*", "", 0, 0, packet);
+	rig_wait(9980);
+	SAID(a, "");
+	rig_wait(20 + TIMER_TICK_MS);
+	SAID(a, "closed(transport error)");
+	rig_stop();
+
+	unit_case("slow: a polling client that reads too late, but reads, is fine");
+	rig_start_with(&options);
+	a = rig_open(0, TRANSPORT_POLLING);
+	CHECK(rig_post(a, "40"));
+	rig_get(a);
+	a->stalled = true;
+	for (int i = 0; i < 9; i++)
+		rig_emit("*", "", 0, 0, packet);
+	CHECK(rig_get(a) == POLL_READY);
+	rig_emit("*", "", 0, 0, packet);
+	rig_emit("*", "", 0, 0, packet);
+	rig_wait(9000);
+	session_poll_sent(a->s);
+	rig_wait(9000);
+	CHECK(a->s != NULL);
+	rig_stop();
+
 	unit_case("slow: a polling client is told with its next GET; what waited is gone");
 	rig_start_with(&options);
 	a = rig_open(0, TRANSPORT_POLLING);

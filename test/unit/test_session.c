@@ -233,6 +233,44 @@ polling(void)
 	CHECK(rig_get(c) == POLL_REFUSED);
 	rig_stop();
 
+	unit_case("a second GET while the answer of the first is on its way ends the session, too");
+	rig_start();
+	c = open_polling();
+	c->stalled = true;
+	rig_emit("*", "", 0, 0, "2[\"a\"]");
+	rig_emit("*", "", 0, 0, "2[\"b\"]");
+	CHECK(rig_get(c) == POLL_READY);
+	SAID(c, "get(42[\"a\"]|42[\"b\"])");
+	rig_emit("*", "", 0, 0, "2[\"c\"]");
+	CHECK(rig_get(c) == POLL_REFUSED);
+	SAID(c, "closed(transport error)");
+	rig_stop();
+
+	unit_case("a GET after the answer of the last is out is fine");
+	rig_start();
+	c = open_polling();
+	c->stalled = true;
+	CHECK(rig_get(c) == POLL_PARKED);
+	rig_emit("*", "", 0, 0, "2[\"a\"]");
+	rig_emit("*", "", 0, 0, "2[\"b\"]");
+	SAID(c, "get(42[\"a\"])");
+	CHECK(c->s->answering == &c->get && c->s->poll == NULL);
+	session_poll_sent(c->s);
+	CHECK(rig_get(c) == POLL_READY);
+	SAID(c, "get(42[\"b\"])");
+	rig_stop();
+
+	unit_case("a GET aborted while its answer is on its way ends the session");
+	rig_start();
+	c = open_polling();
+	c->stalled = true;
+	CHECK(rig_get(c) == POLL_PARKED);
+	rig_emit("*", "", 0, 0, "2[\"a\"]");
+	session_poll_aborted(c->s);
+	server_flush(rig.server);
+	SAID(c, "get(42[\"a\"]) closed(transport error)");
+	rig_stop();
+
 	unit_case("an aborted GET ends the session");
 	rig_start();
 	c = open_polling();
@@ -245,16 +283,16 @@ polling(void)
 	unit_case("a second POST while one is read ends the session");
 	rig_start();
 	c = open_polling();
-	CHECK(session_post_begin(c->s));
-	CHECK(!session_post_begin(c->s));
+	CHECK(session_post_begin(c->s, &c->post));
+	CHECK(!session_post_begin(c->s, &c->get));
 	server_flush(rig.server);
-	SAID(c, "closed(transport error)");
+	SAID(c, "post-dropped closed(transport error)");
 	rig_stop();
 
 	unit_case("a POST that was too large leaves the session usable");
 	rig_start();
 	c = open_polling();
-	CHECK(session_post_begin(c->s));
+	CHECK(session_post_begin(c->s, &c->post));
 	session_post_failed(c->s, false);
 	CHECK(rig_post(c, "3"));
 	SAID(c, "");
@@ -263,7 +301,7 @@ polling(void)
 	unit_case("an aborted POST ends the session");
 	rig_start();
 	c = open_polling();
-	CHECK(session_post_begin(c->s));
+	CHECK(session_post_begin(c->s, &c->post));
 	session_post_failed(c->s, true);
 	server_flush(rig.server);
 	SAID(c, "closed(transport error)");
@@ -372,7 +410,7 @@ closing(void)
 		Session    *s = session_find(rig.server, slice_cstring(c->sid));
 
 		CHECK(!session_upgrade_begin(s, &c->probe, rig.now));
-		CHECK(!session_post_begin(s));
+		CHECK(!session_post_begin(s, &c->post));
 	}
 	rig_stop();
 
@@ -441,7 +479,7 @@ upgrading(void)
 	SAID(c, "42[\"1\"] 40/admin,{\"sid\":\"*\"} 42[\"2\"]");
 	CHECK(c->s->transport == TRANSPORT_WEBSOCKET && c->s->ws == &c->probe);
 	CHECK(rig_get(c) == POLL_REFUSED);
-	CHECK(!session_post_begin(c->s));
+	CHECK(!session_post_begin(c->s, &c->post));
 	rig_emit("*", "", 0, 0, "2[\"3\"]");
 	SAID(c, "42[\"3\"]");
 	rig_stop();
@@ -551,7 +589,7 @@ upgrading(void)
 	rig_start();
 	c = open_polling();
 	CHECK(session_upgrade_begin(c->s, &c->probe, rig.now));
-	CHECK(session_post_begin(c->s));
+	CHECK(session_post_begin(c->s, &c->post));
 	rig_probe(c, "5");
 	{
 		uint8_t		body[] = "40/admin,";
@@ -658,7 +696,7 @@ connecting(void)
 			for (int n = 0; n < 200; n++)
 				strcat(body, floods[i]);
 			body[strlen(body) - 1] = '\0';
-			CHECK(session_post_begin(c->s));
+			CHECK(session_post_begin(c->s, &c->post));
 			CHECK(!session_post(c->s, (uint8_t *) body, strlen(body), rig.now));
 			tried = server_counters(rig.server)[COUNTER_CONNECTS] +
 				server_counters(rig.server)[COUNTER_REFUSED_AUTH] +
