@@ -28,8 +28,9 @@
  * Prepared transactions are held until COMMIT PREPARED, which names their xid
  * in its body.  On the primary that wrote them a copy is in the spool, for a
  * worker that starts later; a standby holds them in memory (and temporary
- * files) only.  A COMMIT PREPARED whose record a starting worker finds in the
- * past counts as past, even if it still waits for a synchronous standby.
+ * files) only, until its promotion: see take_over_prepared().  A COMMIT PREPARED
+ * whose record a starting worker finds in the past counts as past, even if it
+ * still waits for a synchronous standby.
  *
  * Memory: payload.c caps that of the messages; besides them there is one
  * BusTransaction for each open transaction, and at most COMMITTED_MAX that
@@ -79,7 +80,7 @@ static XLogRecPtr start_limit;
 static TransactionId *running_at_start;
 static int	running_count;
 
-static bool standby;			/* not yet noticed that it was promoted */
+static bool began_on_standby;	/* PREPAREs before its promotion left no file here */
 
 static void start_on_primary(void);
 static void start_on_standby(void);
@@ -89,13 +90,14 @@ static void hold_spooled(FullTransactionId xid, void *arg);
 static bool is_news(const WalEvent *e);
 
 static bool read_wal(XLogRecPtr stop, bool *more);
-static void notice_promotion(void);
+static void take_over_prepared(void);
 static void flush_wanted(void);
 static void on_messages(const WalEvent *e);
 static void on_commit(const WalEvent *e);
 static void on_abort(const WalEvent *e);
 static void on_prepare(const WalEvent *e);
 static void on_gap(const WalEvent *e);
+static void report_unseen_prepare(const WalEvent *e);
 
 static bool gate_is_open(BusTransaction *t);
 static bool is_visible(FullTransactionId xid);
@@ -118,8 +120,8 @@ bus_start(void)
 	delivery_context = AllocSetContextCreate(TopMemoryContext, "pg_rooms delivery", ALLOCSET_DEFAULT_SIZES);
 	pending_init();
 
-	standby = RecoveryInProgress();
-	if (standby)
+	began_on_standby = RecoveryInProgress();
+	if (began_on_standby)
 		start_on_standby();
 	else
 		start_on_primary();
@@ -182,6 +184,8 @@ start_on_primary(void)
  * written their message record before; the last restartpoint's redo position
  * is a cheap guess that finds nearly all of them, and the WAL from there on is
  * always kept.  Commits up to the replayed position are visible already.
+ * What was prepared before that position is lost, unless its file has come with
+ * a base backup: report_unseen_prepare().
  *
  * A standby that was stopped comes up in a past of its own: it is consistent
  * before it has replayed again all that it had replayed.  What becomes visible
@@ -195,6 +199,7 @@ start_on_standby(void)
 	TimeLineID	ignored;
 
 	start_limit = GetXLogReplayRecPtr(&ignored);
+	spool_list(hold_spooled, NULL);
 	wal_reader_begin(Min(GetRedoRecPtr(), start_limit));
 }
 
@@ -295,8 +300,6 @@ read_wal(XLogRecPtr stop, bool *more)
 {
 	WalEvent	e;
 
-	if (standby && !RecoveryInProgress())
-		notice_promotion();
 	flush_wanted();
 
 	switch (wal_reader_next(stop, &e))
@@ -323,6 +326,8 @@ read_wal(XLogRecPtr stop, bool *more)
 			return true;
 		case WAL_NONE_RUNNING:
 			pending_purge_unprepared();
+			if (began_on_standby && !RecoveryInProgress())
+				take_over_prepared();
 			return true;
 		case WAL_GAP:
 			on_gap(&e);
@@ -336,13 +341,17 @@ read_wal(XLogRecPtr stop, bool *more)
 	return false;				/* keep compiler quiet */
 }
 
-/* The spool's files, if any, came with a base backup or from a life as primary. */
+/*
+ * The record that ends the recovery of a promoted standby has been read, so
+ * every PREPARE before it has, too: from here on all is as if they had been
+ * prepared here.  Files that ended meanwhile came with a base backup or from a
+ * life as primary.
+ */
 static void
-notice_promotion(void)
+take_over_prepared(void)
 {
-	standby = false;
+	pending_spool_prepared();
 	spool_list(remove_orphan, NULL);
-	spool_list(hold_spooled, NULL);
 }
 
 static void
@@ -351,8 +360,7 @@ flush_wanted(void)
 	static XLogRecPtr flushed = InvalidXLogRecPtr;
 	XLogRecPtr	wanted;
 
-	if (standby)
-		return;
+	/* 0 on a standby, where nobody emits. */
 	wanted = pg_atomic_read_u64(&rooms_shared->wanted_flush);
 	if (wanted > flushed)
 	{
@@ -381,9 +389,10 @@ on_messages(const WalEvent *e)
 	/* One that is here already came from the spool, or was left by a crash of the primary. */
 	if (t == NULL)
 		t = pending_add(xid);
-	payload_free(&t->messages);
+	payload_free(&t->record);
 	t->xid = xid;
-	t->kept = payload_keep(&t->messages, list.bytes);
+	t->record_end = e->end;
+	t->kept = payload_keep(&t->record, e->record);
 }
 
 static void
@@ -392,8 +401,12 @@ on_commit(const WalEvent *e)
 	BusTransaction *t = pending_take(e->xid);
 
 	if (t == NULL)
+	{
+		if (e->two_phase && began_on_standby && is_news(e))
+			report_unseen_prepare(e);
 		return;
-	if (!is_news(e))
+	}
+	if (!is_news(e) || pending_is_silent(t))
 	{
 		pending_forget(t);
 		return;
@@ -418,6 +431,9 @@ on_prepare(const WalEvent *e)
 {
 	BusTransaction *t = pending_find(e->xid);
 
+	/* One without messages, too: its commit is then no surprise (report_unseen_prepare()). */
+	if (t == NULL && began_on_standby)
+		t = pending_add_silent(full_xid(e->xid));
 	if (t != NULL)
 		pending_set_prepared(t, true);
 }
@@ -431,6 +447,20 @@ on_gap(const WalEvent *e)
 					LSN_FORMAT_ARGS(e->lsn), LSN_FORMAT_ARGS(e->end)),
 			 errdetail("That WAL was removed, or cannot be read."),
 			 errhint("Consider increasing \"wal_keep_size\".")));
+}
+
+/*
+ * A worker that began on a standby knows of every PREPARE since, so this one
+ * came before.  Nothing tells whether it had messages.
+ */
+static void
+report_unseen_prepare(const WalEvent *e)
+{
+	count(COUNTER_BUS_GAPS);
+	ereport(WARNING,
+			(errmsg("pg_rooms may have lost messages of prepared transaction %u, which committed at %X/%X",
+					e->xid, LSN_FORMAT_ARGS(e->lsn)),
+			 errdetail("It was prepared on the primary before the worker of this standby started.")));
 }
 
 /* ---- The visibility gate ---- */
@@ -495,7 +525,7 @@ delivery_begin(void)
 	committed_count--;
 	timeline = wal_timeline_of(delivering->commit);
 	next_index = 0;
-	cursor = (PayloadCursor) {.payload = &delivering->messages};
+	cursor = (PayloadCursor) {.payload = &delivering->record, .at = ENVELOPE_RECORD_HEADER};
 	if (!delivering->kept && !(delivering->prepared && delivery_open_spool()))
 		delivery_lost();
 }
@@ -516,7 +546,7 @@ delivery_open_spool(void)
 	MemoryContextSwitchTo(caller);
 
 	spooled = (Payload) {.size = list.bytes.len, .memory = (uint8 *) list.bytes.data};
-	cursor.payload = &spooled;
+	cursor = (PayloadCursor) {.payload = &spooled};
 	return found;
 }
 

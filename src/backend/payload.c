@@ -21,6 +21,7 @@
 
 #include "backend/payload.h"
 #include "backend/shared.h"
+#include "backend/worker.h"
 
 #define PAYLOAD_MEMORY		((Size) 64 * 1024 * 1024)
 #define PAYLOAD_FILE_SIZE	((off_t) 64 * 1024 * 1024)
@@ -44,7 +45,6 @@ static PayloadFile *file_create(void);
 static bool file_write(PayloadFile *f, Slice bytes);
 static void file_release(PayloadFile *f, Size bytes);
 static bool file_read(PayloadFile *f, off_t offset, uint8 *out, Size n);
-static void report_caught(MemoryContext caller);
 static void count_files(void);
 
 bool
@@ -146,7 +146,7 @@ file_create(void)
 	}
 	PG_CATCH();
 	{
-		report_caught(caller);
+		worker_report_caught(caller);
 		pfree(f);
 		f = NULL;
 	}
@@ -191,7 +191,7 @@ file_write(PayloadFile *f, Slice bytes)
 	PG_CATCH();
 	{
 		/* temp_file_limit is an ERROR of FileWrite() itself. */
-		report_caught(caller);
+		worker_report_caught(caller);
 	}
 	PG_END_TRY();
 	return written;
@@ -236,21 +236,6 @@ file_release(PayloadFile *f, Size bytes)
 		newest = NULL;
 	FileClose(f->file);
 	pfree(f);
-}
-
-/* Turns the caught ERROR into a WARNING in the log. */
-static void
-report_caught(MemoryContext caller)
-{
-	ErrorData  *error;
-
-	MemoryContextSwitchTo(caller);
-	error = CopyErrorData();
-	FlushErrorState();
-	ereport(WARNING,
-			(errcode(error->sqlerrcode),
-			 errmsg("%s", error->message)));
-	FreeErrorData(error);
 }
 
 static void

@@ -15,6 +15,8 @@
 #include "backend/pending.h"
 #include "backend/shared.h"
 #include "backend/spool.h"
+#include "backend/wal_reader.h"
+#include "backend/worker.h"
 
 typedef struct PendingEntry
 {
@@ -24,6 +26,8 @@ typedef struct PendingEntry
 
 static MemoryContext pending_context;
 static HTAB *pending;
+
+static void spool_transaction(const BusTransaction *t);
 
 void
 pending_init(void)
@@ -65,6 +69,21 @@ pending_add(FullTransactionId xid)
 }
 
 BusTransaction *
+pending_add_silent(FullTransactionId xid)
+{
+	BusTransaction *t = pending_add(xid);
+
+	t->kept = true;
+	return t;
+}
+
+bool
+pending_is_silent(const BusTransaction *t)
+{
+	return t->kept && t->record.size == 0;
+}
+
+BusTransaction *
 pending_take(TransactionId xid)
 {
 	BusTransaction *t = pending_find(xid);
@@ -87,12 +106,60 @@ pending_set_prepared(BusTransaction *t, bool prepared)
 }
 
 void
+pending_spool_prepared(void)
+{
+	HASH_SEQ_STATUS scan;
+	PendingEntry *entry;
+
+	hash_seq_init(&scan, pending);
+	while ((entry = hash_seq_search(&scan)) != NULL)
+	{
+		BusTransaction *t = entry->transaction;
+
+		if (t->prepared && t->kept && !pending_is_silent(t))
+			spool_transaction(t);
+	}
+}
+
+/* A full disk must not end the worker, which still has the messages. */
+static void
+spool_transaction(const BusTransaction *t)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	PayloadCursor cursor = {.payload = &t->record};
+	Slice		record;
+
+	PG_TRY();
+	{
+		if (payload_next(&cursor, t->record.size, &record))
+		{
+			SpoolRecord r = {
+				.xid = t->xid,
+				.timeline = wal_timeline_of(t->record_end),
+				.lsn = t->record_end,
+				.length = record.len,
+				.data = (uint8 *) record.data,
+			};
+
+			spool_write(&r);
+		}
+	}
+	PG_CATCH();
+	{
+		worker_report_caught(caller);
+	}
+	PG_END_TRY();
+	if (cursor.window != NULL)
+		pfree(cursor.window);
+}
+
+void
 pending_forget(BusTransaction *t)
 {
 	if (t->prepared && !RecoveryInProgress())
 		spool_remove(t->xid);
 	pending_set_prepared(t, false);
-	payload_free(&t->messages);
+	payload_free(&t->record);
 	pfree(t);
 }
 

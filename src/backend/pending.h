@@ -20,8 +20,9 @@ typedef struct BusTransaction
 {
 	FullTransactionId xid;
 	bool		prepared;		/* set by pending_set_prepared() alone */
-	bool		kept;			/* `messages` is here; else it is in the spool, or lost */
-	Payload		messages;		/* count x (u32 length | envelope), as in wire/envelope.h */
+	bool		kept;			/* `record` is here; else it is in the spool, or lost */
+	Payload		record;			/* of wire/envelope.h; empty if the transaction has no messages */
+	XLogRecPtr	record_end;		/* of its WAL record; valid if it is kept and not empty */
 
 	/* from here on bus.c's, once it has committed */
 	dlist_node	node;
@@ -38,10 +39,20 @@ extern BusTransaction *pending_find(TransactionId xid);
 /* A new one, which must not be there yet. */
 extern BusTransaction *pending_add(FullTransactionId xid);
 
+/* ... of which it is known that it has no messages. */
+extern BusTransaction *pending_add_silent(FullTransactionId xid);
+extern bool pending_is_silent(const BusTransaction *t);
+
 /* Finds it and takes it out; it is the caller's until pending_forget(). */
 extern BusTransaction *pending_take(TransactionId xid);
 
 extern void pending_set_prepared(BusTransaction *t, bool prepared);
+
+/*
+ * Writes the spool files of all prepared transactions whose messages are here.
+ * A WARNING tells of one that cannot be written; it stays here.
+ */
+extern void pending_spool_prepared(void);
 
 /* Frees a transaction that was taken out and, on a primary, removes its spool file. */
 extern void pending_forget(BusTransaction *t);

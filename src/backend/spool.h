@@ -15,6 +15,7 @@
  *                          position and the slots are read, and spool_list()
  *                          again takes in what is there (bus.c says why so)
  *             PREPARE      a message record that was open is now held
+ *             promotion    spool_write() for what is held (bus.c, take_over_prepared())
  *             COMMIT       deliver from memory or spool_read(), spool_remove()
  *             ROLLBACK     spool_remove()
  *
@@ -27,8 +28,9 @@
  * A file that spool_list() gives is complete: it was renamed into place after
  * its fsync.  Base backups copy the folder, so a file may speak of another
  * history: its contents count only if timeline is tliOfPointInHistory(lsn).
- * A standby writes no files; it holds messages of prepared transactions in
- * memory only.
+ * A standby writes no files and removes none; it holds messages of prepared
+ * transactions in memory.  When it has been promoted, the worker writes the
+ * files of those that it holds, so that they do not depend on its life.
  */
 #ifndef ROOMS_BACKEND_SPOOL_H
 #define ROOMS_BACKEND_SPOOL_H

@@ -121,6 +121,21 @@ rooms_worker_main(Datum arg pg_attribute_unused())
 	}
 }
 
+void
+worker_report_caught(MemoryContext caller)
+{
+	ErrorData  *error;
+
+	MemoryContextSwitchTo(caller);
+	error = CopyErrorData();
+	FlushErrorState();
+	ereport(WARNING,
+			(errcode(error->sqlerrcode),
+			 errmsg("%s", error->message),
+			 error->detail ? errdetail_internal("%s", error->detail) : 0));
+	FreeErrorData(error);
+}
+
 static void
 publish(void)
 {

@@ -17,6 +17,12 @@
  */
 pg_noreturn extern PGDLLEXPORT void rooms_worker_main(Datum arg);
 
+/*
+ * In a PG_CATCH(): turns the ERROR into a WARNING in the log and goes back to
+ * context `caller`.  Only for what leaves nothing to be cleaned up.
+ */
+extern void worker_report_caught(MemoryContext caller);
+
 /* The worker's clock in ms: monotonic, so a step of the wall clock ends nobody. */
 static inline int64
 worker_clock(void)

@@ -4,8 +4,9 @@ use warnings;
 use Rooms;
 use Test::More;
 
-my $rooms = Rooms->new('primary', init => { allows_streaming => 1 }, conf => "max_prepared_transactions = 5\n");
+my $rooms = Rooms->new('primary', init => { allows_streaming => 1 }, conf => "max_prepared_transactions = 10\n");
 my $primary = $rooms->node;
+$rooms->sql(q{BEGIN; SELECT rooms.emit_all('in the backup'); PREPARE TRANSACTION 'backup'});
 $primary->backup('b');
 my $node = PostgreSQL::Test::Cluster->new('standby');
 $node->init_from_backup($primary, 'b', has_streaming => 1);
@@ -25,6 +26,9 @@ my @all = ((map { [ 'notification:new', $_ ] } 1 .. 100), ['next'], ['prepared']
 is_deeply([ $here->events_until('end') ], \@all, 'the primary sends');
 is_deeply([ $there->events_until('end') ], \@all, '... and the standby sends the same');
 
+$rooms->sql(q{COMMIT PREPARED 'backup'});
+is_deeply($_->event, ['in the backup'], 'prepared before the base backup, committed after it') for $here, $there;
+
 my ($rc, $out, $err) = $node->psql('postgres', q{SELECT rooms.emit_all('x')}, extra_params => [ '-v', 'VERBOSITY=verbose' ]);
 like($err, qr/ERROR:  25006/, 'emitting on a standby is an ERROR');
 
@@ -39,22 +43,56 @@ for my $n (1 .. 20)
 }
 pass('every announced row was visible on the standby');
 
+# ---- a worker that starts on a standby after the PREPARE cannot know its messages, and says so ----
+$rooms->sql(q{BEGIN; SELECT rooms.emit_all('unknown'); PREPARE TRANSACTION 'early'; CHECKPOINT});
+$primary->wait_for_catchup($node);
+$standby->sql('CHECKPOINT');
+my $worker = $standby->pid_of('worker');
+kill 'TERM', $worker;
+$there->wait_for('disconnect');
+$there->wait_for('connect');
+isnt($standby->pid_of('worker', $worker), $worker, 'the worker of the standby is restarted');
+$rooms->sql(q{CREATE TABLE two_phase ()});
+$rooms->sql(q{BEGIN; INSERT INTO two_phase DEFAULT VALUES; PREPARE TRANSACTION 'silent'});
+$rooms->sql(q{COMMIT PREPARED 'silent'; SELECT rooms.emit_all('end')});
+$there->events_until('end');
+is($standby->stat('bus_gaps'), 0, 'a prepared transaction without messages is no gap');
+$rooms->sql(q{COMMIT PREPARED 'early'; SELECT rooms.emit_all('end')});
+is_deeply([ $there->events_until('end') ], [], 'messages of a transaction prepared before the start of the worker are lost');
+is($standby->stat('bus_gaps'), 1, '... which is counted');
+like(PostgreSQL::Test::Utils::slurp_file($node->logfile), qr/WARNING:.*may have lost messages of prepared transaction/, '... and logged');
+
 # ---- promotion: the same worker and the same connections go on ----
 my $gateway = $standby->pid_of('gateway');
-$rooms->sql(q{BEGIN; SELECT rooms.emit_all('across'); PREPARE TRANSACTION 'q'});
+$rooms->sql(qq{BEGIN; SELECT rooms.emit_all('across', '$_'); PREPARE TRANSACTION 'p$_'}) for 1 .. 4;
 $rooms->sql(q{SELECT rooms.emit_all('before the promotion')});
 is_deeply($there->event, ['before the promotion'], 'the last message of the old primary');
+# One PREPARE is read after the promotion only.
+$worker = $standby->pid_of('worker');
+kill 'STOP', $worker;
+$rooms->sql(q{BEGIN; SELECT rooms.emit_all('across', '5'); PREPARE TRANSACTION 'p5'});
 $primary->wait_for_catchup($node);
 $primary->stop;
 $node->promote;
+kill 'CONT', $worker;
 $standby->sql(q{SELECT rooms.emit_all('after')});
 is_deeply($there->event, ['after'], 'the first message of the new primary, over the same connection');
-$standby->sql(q{COMMIT PREPARED 'q'});
-is_deeply($there->event, ['across'], 'prepared before, committed after the promotion');
+$standby->sql(q{COMMIT PREPARED 'p1'});
+is_deeply($there->event, [ 'across', 1 ], 'prepared before, committed after the promotion');
 is($standby->pid_of('gateway'), $gateway, 'the gateway stayed');
+
+# ---- the new primary keeps what was prepared on the old one ----
+kill 'TERM', $worker;
+$there->wait_for('disconnect');
+$there->wait_for('connect');
+$standby->sql(q{ROLLBACK PREPARED 'p2'; COMMIT PREPARED 'p3'});
+is_deeply($there->event, [ 'across', 3 ], '... committed after a restart of the worker');
 $node->restart;
 $there->wait_for('disconnect');
 $there->wait_for('connect');
-$standby->sql(q{SELECT rooms.emit_all('again')});
-is_deeply($there->event, ['again'], 'after a restart on the new timeline it goes on');
+$standby->sql(q{COMMIT PREPARED 'p4'; COMMIT PREPARED 'p5'; SELECT rooms.emit_all('again')});
+is_deeply([ map { $there->event } 1 .. 3 ], [ [ 'across', 4 ], [ 'across', 5 ], ['again'] ],
+	'... and after a restart of the server, on the new timeline');
+is_deeply([ glob($node->data_dir . '/pg_rooms/*') ], [], '... and no file is left');
+is($standby->stat('bus_gaps'), 0, '... and nothing is missed');
 done_testing();
