@@ -225,6 +225,13 @@ extern const SessionPeer *session_peer(const Session *s);
 extern const char *session_reason(CloseReason reason);
 
 /*
+ * Most bytes that a message or a POST's body may have now: max_payload, but
+ * less on a probe (ws; NULL for a POST) and before the first CONNECT is
+ * accepted, because until then anybody may be the client.
+ */
+extern uint32_t session_max_message(const Session *s, const void *ws);
+
+/*
  * Closes; a second call does nothing.  Sends nothing but, to a polling
  * client, the close packet: with its parked GET, or with its next one if the
  * server ended the session (it then stays findable for up to 30 s).

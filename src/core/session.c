@@ -126,6 +126,15 @@ session_peer(const Session *s)
 	return &s->state->peer;
 }
 
+uint32_t
+session_max_message(const Session *s, const void *ws)
+{
+	uint32_t	max = s->server->options.max_payload;
+	bool		known = s->sockets != NULL || s->state->kicked;
+
+	return (known && (ws == NULL || ws != s->probe)) || max < STRANGER_MAX ? max : STRANGER_MAX;
+}
+
 /* ---- closing ---- */
 
 static const struct

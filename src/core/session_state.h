@@ -12,6 +12,7 @@
 #define SLOW_GRACE_MS	10000	/* over max_queued for so long: closed */
 #define HARD_CAP		4		/* ... times max_queued: closed at once */
 #define CONNECTS_MAX	64		/* CONNECTs of a session between two pings: each may cost a signature */
+#define STRANGER_MAX	65536	/* bytes of a message before a CONNECT: room for some tokens */
 #define LINGER_MS		30000	/* a closed polling session waits for its next GET */
 
 /* A list of pointers that keeps its memory. */

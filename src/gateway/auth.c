@@ -31,7 +31,6 @@
 #include "wire/base64.h"
 #include "wire/json.h"
 
-#define AUTH_MAX_TOKEN		8192
 #define AUTH_MAX_PAYLOAD	65536	/* a CONNECT payload may hold more than the token */
 
 #define USER_ROOM_PREFIX	(sizeof("user:") - 1)
@@ -205,7 +204,8 @@ bearer(Slice header)
 
 	if (header.len < at || strncasecmp(s, "Bearer ", at) != 0)
 		return (Slice) {header.data, 0};
-	while (at < header.len && s[at] == ' ')
+	/* Not in one that may have been cut: it must not come out as empty. */
+	while (header.len <= AUTH_HEADER_MAX && at < header.len && s[at] == ' ')
 		at++;
 	return slice(s + at, header.len - at);
 }

@@ -10,6 +10,11 @@
 
 #include "core/server.h"
 
+#define AUTH_MAX_TOKEN	8192
+
+/* A longer Authorization header's token is bad, and need not be kept beyond the first byte too many. */
+#define AUTH_HEADER_MAX	((int) sizeof("Bearer ") - 1 + AUTH_MAX_TOKEN)
+
 typedef struct Auth Auth;
 
 /* Values of the settings; strings may be NULL or "" for not set.  Copied. */

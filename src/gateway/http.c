@@ -31,12 +31,12 @@
 #include <unistd.h>
 
 #include "core/alloc.h"
+#include "gateway/auth.h"
 #include "gateway/origin.h"
 #include "gateway/recv_guard.h"
 
 #define MAX_PARAMETERS		32
 #define PARAMETER_MAX		128
-#define AUTHORIZATION_MAX	8192
 #define BODY_MS				20000	/* a whole body may take so long ... */
 #define BODY_BYTES_PER_MS	16		/* ... and the time that this rate needs */
 #define ANSWER_TIMEOUT_S	60
@@ -51,6 +51,7 @@ struct HttpParking
 static HttpMethod http_method(struct lws *wsi);
 static bool http_expected_body(struct lws *wsi, HttpMethod method, size_t *expected);
 static bool http_copy_field(struct lws *wsi, enum lws_token_indexes token, char *out, size_t size);
+static char *http_authorization(struct lws *wsi);
 static int	http_send(Conn *c);
 static int	http_write(Conn *c);
 static int	http_finish(Conn *c);
@@ -182,13 +183,8 @@ http_read_request(struct lws *wsi, EngineRequest *q)
 	if (lws_hdr_total_length(wsi, WSI_TOKEN_ORIGIN) > 0)
 		q->origin_bad = !http_copy_field(wsi, WSI_TOKEN_ORIGIN, q->origin, sizeof(q->origin));
 	http_copy_field(wsi, WSI_TOKEN_HOST, q->host, sizeof(q->host));
-	size = lws_hdr_total_length(wsi, WSI_TOKEN_HTTP_AUTHORIZATION);
-	if (size > 0 && size < AUTHORIZATION_MAX && !q->has_sid)
-	{
-		q->authorization = xmalloc((size_t) size + 1);
-		if (lws_hdr_copy(wsi, q->authorization, size + 1, WSI_TOKEN_HTTP_AUTHORIZATION) < 0)
-			q->authorization[0] = '\0';
-	}
+	if (!q->has_sid)
+		q->authorization = http_authorization(wsi);
 }
 
 static HttpMethod
@@ -238,6 +234,27 @@ http_copy_field(struct lws *wsi, enum lws_token_indexes token, char *out, size_t
 		return false;
 	}
 	return true;
+}
+
+/* malloc'ed, NULL when absent; one that is too long is cut where auth.c still sees that it was. */
+static char *
+http_authorization(struct lws *wsi)
+{
+	int			size = lws_hdr_total_length(wsi, WSI_TOKEN_HTTP_AUTHORIZATION);
+	char	   *value;
+
+	if (size <= 0)
+		return NULL;
+	value = xmalloc((size_t) size + 1);
+	if (lws_hdr_copy(wsi, value, size + 1, WSI_TOKEN_HTTP_AUTHORIZATION) < 0)
+		size = 0;
+	if (size > AUTH_HEADER_MAX + 1)
+	{
+		size = AUTH_HEADER_MAX + 1;
+		value = xrealloc(value, (size_t) size + 1);
+	}
+	value[size] = '\0';
+	return value;
 }
 
 bool

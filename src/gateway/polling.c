@@ -115,8 +115,9 @@ polling_post(Http *h, Session *s)
 {
 	char		type[64];
 
-	if (h->body_expected > h->conn->listener->settings.max_payload)
+	if (h->body_expected > session_max_message(s, NULL))
 	{
+		h->close = true;
 		h->conn->listener->counters[COUNTER_REFUSED_REQUEST]++;
 		http_answer(h, 413, TYPE_HTML, "", slice(NULL, 0));
 		return;

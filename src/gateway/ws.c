@@ -2,7 +2,8 @@
  * ws.c - Engine.IO's WebSocket transport (protocol.md 1.6, 1.8).
  *
  * In: upgrade requests are checked before libwebsockets accepts them; the
- * pieces in which it delivers a message are put together, up to max_payload.
+ * pieces in which it delivers a message are put together, up to max_payload
+ * (session_max_message()).
  * It checks UTF-8 itself, across pieces, but gives pieces out before a bad
  * byte comes, so only complete messages are acted on.
  *
@@ -153,14 +154,14 @@ ws_receive(Conn *c, const void *bytes, size_t len)
 {
 	size_t		remaining = lws_remaining_packet_payload(c->wsi);
 	Slice		message = slice(bytes, len);
+	size_t		max;
 	uint8_t    *parts;
 
 	if (!c->session || c->dying)
 		return -1;
+	max = session_max_message(c->session, c);
 	/* In this order no sum can overflow. */
-	if (len > c->listener->settings.max_payload ||
-		remaining > c->listener->settings.max_payload ||
-		c->message_len + len + remaining > c->listener->settings.max_payload)
+	if (len > max || remaining > max || c->message_len + len + remaining > max)
 		return ws_close(c, CLOSE_TOO_BIG, "");
 	if (c->message || remaining > 0 || !lws_is_final_fragment(c->wsi))
 	{

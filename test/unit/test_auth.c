@@ -677,6 +677,7 @@ test_where(void)
 		{"bad token beats a good header", "{\"token\":\"x\"}", bearer, "malformed", "malformed"},
 		{"bearer without a token", "", "Bearer ", "required", "ok"},
 		{"Bearer alone", "", "Bearer", "required", "ok"},
+		{"bearer of spaces", "", "Bearer    ", "required", "ok"},
 		{"bad bearer", "", "Bearer x y", "malformed", "malformed"},
 		{"another scheme", "", "Basic YTpi", "required", "ok"},
 		{"the token without a scheme", "", good, "required", "ok"},
