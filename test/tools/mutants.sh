@@ -12,7 +12,10 @@ names=("$@")
 [ ${#names[@]} -gt 0 ] || mapfile -t names < <(ls test/mutants/*.patch | sed 's|.*/||; s|\.patch$||')
 
 tree=$PWD/build/mutant
-passed=0 failed=0 touched=()
+passed=0 failed=0
+# What the last mutant had changed, in this run or the one before.
+touched=()
+if [ -f "$tree/.patched" ]; then mapfile -t touched <"$tree/.patched"; fi
 for name in "${names[@]}"; do
 	read -r suite variant < <(sed -n '1s/^# breaks: //p' "test/mutants/$name.patch")
 	mkdir -p "$tree"
@@ -30,6 +33,7 @@ for name in "${names[@]}"; do
 	mapfile -t patched < <(sed -n 's|^+++ b/||p' "test/mutants/$name.patch" | cut -f1)
 	(cd "$tree" && touch -c "${touched[@]}" "${patched[@]}")
 	touched=("${patched[@]}")
+	printf '%s\n' "${patched[@]}" >"$tree/.patched"
 	if (cd "$tree" && test/tools/run.sh "${variant:-plain}" "$suite") >>"$log" 2>&1; then
 		echo "not ok - $name survives $suite ($log)"
 		failed=$((failed + 1))
