@@ -10,27 +10,25 @@
  * session: emit by anybody, max_message_size and max_pending by superusers (a
  * bulk load may need more; the gateway takes any size up to their bounds).
  *
- * jwt_secret never shows.  A show hook alone would not do: pg_settings.reset_val
- * and the log line about a changed parameter print the variable itself.  So
- * the variable always holds asterisks, and the check hook moves the secret
- * into the hook's "extra".
+ * jwt_secret and handler_conninfo never show.  A show hook alone would not do:
+ * pg_settings.reset_val and the log line about a changed parameter print the
+ * variable itself.  So their variables always hold asterisks, and the check
+ * hook (guc_check.c) moves the secret into the hook's "extra".
  *
  * Memory is guc.c's own, except for what the public functions say.
  */
 #include "postgres.h"
 
 #include <fcntl.h>
-#include <limits.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "backend/compat.h"
 #include "backend/guc.h"
-#include "wire/envelope.h"
+#include "backend/guc_check.h"
+#include "wire/slice.h"
 
-#define MASK "********"
 #define KEY_FILE_MAX (64 * 1024)
-#define NAMESPACES_MAX 256		/* that the gateway takes */
 #define DAY_MS (24 * 60 * 60 * 1000)
 
 bool		rooms_emit = true;
@@ -61,9 +59,15 @@ int			rooms_max_connections;
 int			rooms_max_queued;
 int			rooms_max_message_size;
 int			rooms_max_pending;
+int			rooms_handler_connections;
+int			rooms_handler_timeout;
+char	   *rooms_default_role;
 
-static char *masked_secret;		/* the variable of jwt_secret: always MASK */
-static const char *secret;		/* what it stands for; NULL if unset */
+/* The variables of the two secrets, always GUC_MASK, and what they stand for; NULL if unset. */
+static char *masked_jwt_secret;
+static char *masked_handler_conninfo;
+static const char *jwt_secret;
+static const char *handler_conninfo;
 
 typedef struct BoolSetting
 {
@@ -107,16 +111,10 @@ static void append_pair(StringInfo out, const char *name, Slice value);
 static void append_u32(StringInfo out, uint32 value);
 static char *read_key_file(const char *setting, const char *path);
 pg_noreturn static void refuse_key_file(const char *setting, const char *path, const char *why);
-static bool check_database(char **value, void **extra, GucSource source);
-static bool check_path(char **value, void **extra, GucSource source);
-static bool check_namespaces(char **value, void **extra, GucSource source);
-static bool check_document_root(char **value, void **extra, GucSource source);
-static bool check_origins(char **value, void **extra, GucSource source);
-static bool check_claims(char **value, void **extra, GucSource source);
-static bool check_text(char **value, void **extra, GucSource source);
-static bool check_secret(char **value, void **extra, GucSource source);
-static void assign_secret(const char *value, void *extra);
-static const char *show_secret(void);
+static void assign_jwt_secret(const char *value, void *extra);
+static void assign_handler_conninfo(const char *value, void *extra);
+static const char *show_jwt_secret(void);
+static const char *show_handler_conninfo(void);
 
 static const BoolSetting bool_settings[] = {
 	{"pg_rooms.cors_credentials",
@@ -178,65 +176,82 @@ static const IntSetting int_settings[] = {
 		"Largest sum of the messages of one transaction.",
 		"They are kept in memory until it commits.",
 		&rooms_max_pending, 64 * 1024, 64, ROOMS_MAX_PENDING_LIMIT, PGC_SUSET, GUC_UNIT_KB, 0},
+	{"pg_rooms.handler_connections",
+		"Number of database connections for handlers of clients' events.",
+		"They are opened on demand and closed when idle.",
+		&rooms_handler_connections, 4, 1, 100, PGC_SIGHUP, 0, 1},
+	{"pg_rooms.handler_timeout",
+		"Time a handler may take.",
+		"Also how long an event waits for a connection.",
+		&rooms_handler_timeout, 10 * 1000, 10, DAY_MS, PGC_SIGHUP, GUC_UNIT_MS, 1},
 };
 
 static const StringSetting string_settings[] = {
 	{"pg_rooms.database",
 		"Name of the database whose sessions may emit.",
 		NULL,
-		&rooms_database, "postgres", 0, check_database, NULL, NULL, false},
+		&rooms_database, "postgres", 0, guc_check_database, NULL, NULL, true},
 	{"pg_rooms.listen_addresses",
 		"Host names or addresses to listen on for clients.",
 		"A list; * stands for all addresses.",
-		&rooms_listen_addresses, "localhost", GUC_LIST_INPUT, check_text, NULL, NULL, false},
+		&rooms_listen_addresses, "localhost", GUC_LIST_INPUT, guc_check_text, NULL, NULL, false},
 	{"pg_rooms.path",
 		"Path of the URL that Socket.IO clients use.",
 		"Begins and ends with a slash.",
-		&rooms_path, "/socket.io/", 0, check_path, NULL, NULL, true},
+		&rooms_path, "/socket.io/", 0, guc_check_path, NULL, NULL, true},
 	{"pg_rooms.namespaces",
 		"Namespaces that clients may connect to.",
 		"A list; each begins with a slash.",
-		&rooms_namespaces, "/", GUC_LIST_INPUT, check_namespaces, NULL, NULL, true},
+		&rooms_namespaces, "/", GUC_LIST_INPUT, guc_check_namespaces, NULL, NULL, true},
 	{"pg_rooms.document_root",
 		"Directory whose files are served over HTTP.",
 		"Empty: no files are served.",
-		&rooms_document_root, "", 0, check_document_root, NULL, NULL, true},
+		&rooms_document_root, "", 0, guc_check_document_root, NULL, NULL, true},
 	{"pg_rooms.allowed_origins",
 		"Origins whose pages may connect.",
 		"A list such as https://example.com; * allows any; empty allows only the gateway's own host.",
-		&rooms_allowed_origins, "", GUC_LIST_INPUT, check_origins, NULL, NULL, true},
+		&rooms_allowed_origins, "", GUC_LIST_INPUT, guc_check_origins, NULL, NULL, true},
 	{"pg_rooms.jwt_secret",
 		"Secret that tokens are signed with by HS256, HS384 or HS512.",
 		"At least 32 bytes. jwt_secret_file, if set, takes precedence.",
-		&masked_secret, MASK, GUC_NOT_IN_SAMPLE, check_secret, assign_secret, show_secret, false},
+		&masked_jwt_secret, GUC_MASK, GUC_NOT_IN_SAMPLE, guc_check_secret, assign_jwt_secret, show_jwt_secret, false},
 	{"pg_rooms.jwt_secret_file",
 		"File with the secret that tokens are signed with.",
 		"A newline at its end does not count.",
-		&rooms_jwt_secret_file, "", 0, check_text, NULL, NULL, false},
+		&rooms_jwt_secret_file, "", 0, guc_check_text, NULL, NULL, false},
 	{"pg_rooms.jwt_public_key_file",
 		"PEM file with the public key that tokens are verified with.",
 		"RSA for RS256 to PS512, EC for ES256 to ES512.",
-		&rooms_jwt_public_key_file, "", 0, check_text, NULL, NULL, false},
+		&rooms_jwt_public_key_file, "", 0, guc_check_text, NULL, NULL, false},
 	{"pg_rooms.jwt_audience",
 		"Audience that tokens must name in \"aud\".",
 		"Empty: not checked.",
-		&rooms_jwt_audience, "", 0, check_text, NULL, NULL, true},
+		&rooms_jwt_audience, "", 0, guc_check_text, NULL, NULL, true},
 	{"pg_rooms.jwt_issuer",
 		"Issuer that tokens must name in \"iss\".",
 		"Empty: not checked.",
-		&rooms_jwt_issuer, "", 0, check_text, NULL, NULL, true},
+		&rooms_jwt_issuer, "", 0, guc_check_text, NULL, NULL, true},
 	{"pg_rooms.user_claim",
 		"Claims that may hold the user's id; the first present wins.",
 		NULL,
-		&rooms_user_claim, "userId,user_id,sub", GUC_LIST_INPUT, check_claims, NULL, NULL, true},
+		&rooms_user_claim, "userId,user_id,sub", GUC_LIST_INPUT, guc_check_claims, NULL, NULL, true},
 	{"pg_rooms.tenant_claim",
 		"Claims that may hold the tenant's id; the first present wins.",
 		NULL,
-		&rooms_tenant_claim, "tenantId,tenant_id", GUC_LIST_INPUT, check_claims, NULL, NULL, true},
+		&rooms_tenant_claim, "tenantId,tenant_id", GUC_LIST_INPUT, guc_check_claims, NULL, NULL, true},
 	{"pg_rooms.role_claim",
 		"Claims that may hold the user's role; the first present wins.",
 		NULL,
-		&rooms_role_claim, "role", GUC_LIST_INPUT, check_claims, NULL, NULL, true},
+		&rooms_role_claim, "role", GUC_LIST_INPUT, guc_check_claims, NULL, NULL, true},
+	{"pg_rooms.handler_conninfo",
+		"Connection string for running handlers of clients' events.",
+		"Empty: clients' events are ignored.",
+		&masked_handler_conninfo, GUC_MASK, GUC_NOT_IN_SAMPLE, guc_check_secret, assign_handler_conninfo,
+		show_handler_conninfo, false},
+	{"pg_rooms.default_role",
+		"Role that handlers run as for a token that names none.",
+		"Empty: the user of handler_conninfo.",
+		&rooms_default_role, "", 0, guc_check_role, NULL, NULL, false},
 };
 
 void
@@ -280,7 +295,7 @@ guc_jwt_secret(void)
 	size_t		length;
 
 	if (rooms_jwt_secret_file[0] == '\0')
-		return secret ? pstrdup(secret) : NULL;
+		return jwt_secret ? pstrdup(jwt_secret) : NULL;
 
 	text = read_key_file("pg_rooms.jwt_secret_file", rooms_jwt_secret_file);
 	length = strlen(text);
@@ -295,10 +310,11 @@ void
 guc_config_payload(StringInfo out)
 {
 	int			start = out->len;
-	uint32		count = 2;		/* the two keys */
+	uint32		count = 3;		/* the two keys and handler_conninfo */
 	char	   *key = guc_jwt_secret();
 
 	append_u32(out, 0);			/* the count, known at the end */
+	append_pair(out, "pg_rooms.handler_conninfo", slice_cstring(handler_conninfo ? handler_conninfo : ""));
 	append_pair(out, "pg_rooms.jwt_secret", slice_cstring(key ? key : ""));
 	key = rooms_jwt_public_key_file[0] != '\0' ?
 		read_key_file("pg_rooms.jwt_public_key_file", rooms_jwt_public_key_file) : "";
@@ -396,225 +412,26 @@ refuse_key_file(const char *setting, const char *path, const char *why)
 			 errhint("Correct %s.", setting)));
 }
 
-static bool
-is_control(char c)
+static void
+assign_jwt_secret(const char *value pg_attribute_unused(), void *extra)
 {
-	return (unsigned char) c < 0x20 || c == 0x7f;
-}
-
-static bool
-has_control(const char *text)
-{
-	for (; *text != '\0'; text++)
-	{
-		if (is_control(*text))
-			return true;
-	}
-	return false;
-}
-
-/* Takes the next item off a comma-separated list, without the blanks around it; false at the end. */
-static bool
-next_item(const char **list, Slice *item)
-{
-	const char *at = *list;
-	const char *end;
-
-	if (at == NULL)
-		return false;
-	end = strchrnul(at, ',');
-	*list = *end == ',' ? end + 1 : NULL;
-	while (at < end && *at == ' ')
-		at++;
-	while (end > at && end[-1] == ' ')
-		end--;
-	*item = slice(at, end - at);
-	return true;
-}
-
-static bool
-is_blank(const char *text)
-{
-	return text[strspn(text, " ")] == '\0';
-}
-
-static bool
-check_text(char **value, void **extra pg_attribute_unused(), GucSource source pg_attribute_unused())
-{
-	if (!has_control(*value))
-		return true;
-	GUC_check_errdetail("Control characters are not allowed.");
-	return false;
-}
-
-static bool
-check_database(char **value, void **extra pg_attribute_unused(), GucSource source pg_attribute_unused())
-{
-	if (**value != '\0' && strlen(*value) < NAMEDATALEN)
-		return true;
-	GUC_check_errdetail("A database name has 1 to %d bytes.", NAMEDATALEN - 1);
-	return false;
-}
-
-static bool
-check_path(char **value, void **extra pg_attribute_unused(), GucSource source pg_attribute_unused())
-{
-	size_t		length = strlen(*value);
-
-	if (length == 0 || length > 255 || (*value)[0] != '/' || (*value)[length - 1] != '/')
-	{
-		GUC_check_errdetail("The path must begin and end with \"/\" and have at most 255 bytes.");
-		return false;
-	}
-	for (size_t i = 0; i < length; i++)
-	{
-		unsigned char c = (*value)[i];
-
-		if (c <= ' ' || c >= 0x7f || strchr("?#%\\\"", c) != NULL)
-		{
-			GUC_check_errdetail("The path may contain visible ASCII characters other than ?, #, %%, \\ and \".");
-			return false;
-		}
-	}
-	return true;
-}
-
-static bool
-check_namespaces(char **value, void **extra, GucSource source)
-{
-	const char *list = *value;
-	Slice		item;
-	int			count = 0;
-
-	if (!check_text(value, extra, source))
-		return false;
-	while (next_item(&list, &item))
-	{
-		if (item.len == 0 || item.data[0] != '/' || item.len > ENVELOPE_MAX_NAME ||
-			memchr(item.data, '?', item.len) != NULL || memchr(item.data, ' ', item.len) != NULL)
-		{
-			GUC_check_errdetail("\"%.*s\" is no namespace: it must begin with \"/\", contain no \"?\" or blank and have at most %d bytes.",
-								(int) Min(item.len, ENVELOPE_MAX_NAME), (const char *) item.data, ENVELOPE_MAX_NAME);
-			return false;
-		}
-		if (++count > NAMESPACES_MAX)
-		{
-			GUC_check_errdetail("There can be at most %d namespaces.", NAMESPACES_MAX);
-			return false;
-		}
-	}
-	return true;
-}
-
-static bool
-check_document_root(char **value, void **extra, GucSource source)
-{
-	if (!check_text(value, extra, source))
-		return false;
-	if (**value == '\0' || is_absolute_path(*value))
-		return true;
-	GUC_check_errdetail("The directory must be given by its absolute path.");
-	return false;
-}
-
-/* scheme://host or scheme://host:port, as browsers send it (RFC 6454, section 6.2). */
-static bool
-is_origin(Slice item)
-{
-	const char *text = (const char *) item.data;
-	const char *host = memmem(text, item.len, "://", 3);
-	size_t		scheme;
-
-	if (host == NULL)
-		return false;
-	scheme = host - text;
-	host += 3;
-	if (strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789+-.") != scheme ||
-		scheme == 0 || host == text + item.len)
-		return false;
-	for (; host < text + item.len; host++)
-	{
-		if ((unsigned char) *host <= ' ' || (unsigned char) *host >= 0x7f ||
-			(*host >= 'A' && *host <= 'Z') || strchr("/?#@*\"\\", *host) != NULL)
-			return false;
-	}
-	return true;
-}
-
-static bool
-check_origins(char **value, void **extra, GucSource source)
-{
-	const char *list = *value;
-	Slice		item;
-
-	if (is_blank(*value) || strcmp(*value, "*") == 0)
-		return true;
-	if (!check_text(value, extra, source))
-		return false;
-	while (next_item(&list, &item))
-	{
-		if (!is_origin(item))
-		{
-			GUC_check_errdetail("\"%.*s\" is no origin.", (int) Min(item.len, 255), (const char *) item.data);
-			GUC_check_errhint("Write * alone, or a list such as https://example.com, http://localhost:3000: "
-							  "lower case, without a path or a slash at the end.");
-			return false;
-		}
-	}
-	return true;
-}
-
-static bool
-check_claims(char **value, void **extra, GucSource source)
-{
-	const char *list = *value;
-	Slice		item;
-
-	if (!check_text(value, extra, source))
-		return false;
-	if (is_blank(*value))
-		return true;			/* no claim */
-	while (next_item(&list, &item))
-	{
-		if (item.len == 0)
-		{
-			GUC_check_errdetail("The list contains an empty name.");
-			return false;
-		}
-	}
-	return true;
-}
-
-/*
- * Never fails on the value itself, for the message would show it.  MASK is the
- * default, and what a parallel worker gets from its leader: no secret there.
- */
-static bool
-check_secret(char **value, void **extra, GucSource source pg_attribute_unused())
-{
-	char	   *mask;
-
-	if (strcmp(*value, MASK) == 0)
-		return true;
-	mask = guc_strdup(LOG, MASK);
-	if (mask == NULL)
-		return false;
-	if (**value == '\0')
-		guc_free(*value);
-	else
-		*extra = *value;
-	*value = mask;
-	return true;
+	jwt_secret = extra;
 }
 
 static void
-assign_secret(const char *value pg_attribute_unused(), void *extra)
+assign_handler_conninfo(const char *value pg_attribute_unused(), void *extra)
 {
-	secret = extra;
+	handler_conninfo = extra;
 }
 
 static const char *
-show_secret(void)
+show_jwt_secret(void)
 {
-	return secret ? MASK : "";
+	return jwt_secret ? GUC_MASK : "";
+}
+
+static const char *
+show_handler_conninfo(void)
+{
+	return handler_conninfo ? GUC_MASK : "";
 }

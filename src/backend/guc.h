@@ -37,6 +37,9 @@ extern int	rooms_max_connections;
 extern int	rooms_max_queued;	/* kB, as GUC_UNIT_KB */
 extern int	rooms_max_message_size; /* bytes, GUC_UNIT_BYTE */
 extern int	rooms_max_pending;	/* kB, GUC_UNIT_KB */
+extern int	rooms_handler_connections;
+extern int	rooms_handler_timeout;
+extern char *rooms_default_role;	/* "": the session user */
 
 /* Upper bound of max_pending in kB: WAL records near 1 GB can break recovery. */
 #define ROOMS_MAX_PENDING_LIMIT (256 * 1024)

@@ -54,6 +54,10 @@ static const Setting settings[] = {
 	SETTING("user_claim", SETTING_TEXT, auth.user_claim),
 	SETTING("tenant_claim", SETTING_TEXT, auth.tenant_claim),
 	SETTING("role_claim", SETTING_TEXT, auth.role_claim),
+	SETTING("handler_conninfo", SETTING_TEXT, handlers.conninfo),
+	SETTING("database", SETTING_TEXT, handlers.database),
+	SETTING("handler_connections", SETTING_UINT32, handlers.connections),
+	SETTING("handler_timeout", SETTING_UINT32, handlers.timeout),
 };
 
 #define SETTING_COUNT (sizeof(settings) / sizeof(settings[0]))

@@ -10,6 +10,7 @@
 
 #include "core/server.h"
 #include "gateway/auth.h"
+#include "gateway/handlers.h"
 
 typedef struct Config
 {
@@ -23,6 +24,7 @@ typedef struct Config
 	bool		sandbox;
 	ServerOptions server;
 	AuthSettings auth;
+	HandlerSettings handlers;
 } Config;
 
 /*

@@ -30,6 +30,7 @@ DEFAULTS = {
     "max_connections": "20000", "max_queued": str(4 << 20), "jwt_secret": SECRET,
     "jwt_leeway": "30000", "allow_anonymous": "off", "user_claim": "userId,user_id,sub",
     "tenant_claim": "tenantId,tenant_id", "role_claim": "role",
+    "handler_conninfo": "", "handler_connections": "4", "handler_timeout": "10000", "database": "postgres",
 }
 
 HERE = os.path.dirname(os.path.abspath(__file__))

@@ -16,7 +16,8 @@ typedef struct Pair
 static const Pair complete[] = {
 	{"ping_interval", "25000"}, {"ping_timeout", "20000"}, {"connect_timeout", "45000"},
 	{"upgrade_timeout", "10000"}, {"max_payload", "1000000"}, {"max_connections", "10000"},
-	{"max_queued", "4194304"}, {"jwt_leeway", "30000"}, {"cors_credentials", "on"},
+	{"max_queued", "4194304"}, {"jwt_leeway", "30000"},
+	{"handler_connections", "4"}, {"handler_timeout", "10000"}, {"cors_credentials", "on"},
 	{"allow_anonymous", "off"}, {"sandbox", "on"}, {"path", "/socket.io/"}, {"jwt_secret", "s3cret"},
 };
 
@@ -78,6 +79,7 @@ main(void)
 	CHECK(c.server.ping_interval == 25000 && c.server.max_payload == 1000000);
 	CHECK(c.server.max_queued == 4194304 && c.cors_credentials && !c.auth.allow_anonymous);
 	CHECK(strcmp(c.path, "/socket.io/") == 0 && strcmp(c.auth.secret, "s3cret") == 0);
+	CHECK(c.handlers.connections == 4 && c.handlers.timeout == 10000 && strcmp(c.handlers.conninfo, "") == 0);
 	CHECK(strcmp(c.document_root, "") == 0 && strcmp(c.auth.public_key, "") == 0);
 	config_clear(&c);
 
