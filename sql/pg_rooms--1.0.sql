@@ -126,6 +126,165 @@ COMMENT ON FUNCTION rooms.emit_row() IS
 	'AFTER ... FOR EACH ROW trigger: emit_row(''room:{column}'', ''name'' [, ''column,...'']) sends name:created, name:updated or name:deleted with the row';
 
 
+/*
+ * Commands to the sockets.  Like messages they take effect at COMMIT, in their
+ * order; other than those they heed no pg_rooms.emit = off, for a right that
+ * is taken away must not live on in a room.
+ */
+
+CREATE FUNCTION rooms.sockets_join(in_room text, rooms text[], namespace text DEFAULT '/') RETURNS void
+AS 'MODULE_PATHNAME', 'rooms_sockets_join'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+REVOKE ALL ON FUNCTION rooms.sockets_join(text, text[], text) FROM PUBLIC;
+COMMENT ON FUNCTION rooms.sockets_join(text, text[], text) IS
+	'puts the sockets that are in one room into others';
+
+CREATE FUNCTION rooms.sockets_leave(in_room text, rooms text[], namespace text DEFAULT '/') RETURNS void
+AS 'MODULE_PATHNAME', 'rooms_sockets_leave'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+REVOKE ALL ON FUNCTION rooms.sockets_leave(text, text[], text) FROM PUBLIC;
+COMMENT ON FUNCTION rooms.sockets_leave(text, text[], text) IS
+	'takes the sockets that are in one room out of others';
+
+CREATE FUNCTION rooms.disconnect_sockets(in_room text, close boolean DEFAULT false, namespace text DEFAULT '/') RETURNS void
+AS 'MODULE_PATHNAME', 'rooms_disconnect_sockets'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+REVOKE ALL ON FUNCTION rooms.disconnect_sockets(text, boolean, text) FROM PUBLIC;
+COMMENT ON FUNCTION rooms.disconnect_sockets(text, boolean, text) IS
+	'disconnects the sockets that are in a room from their namespace, or closes their connections';
+
+
+/*
+ * Handlers: what happens in the database when a client sends something.
+ *
+ * The signatures in rooms.handlers are text, so that a function may be dropped
+ * and made again, and that dumps and upgrades keep them.  Who may write the
+ * table decides what clients can call: there are only the functions for it.
+ */
+
+CREATE TYPE rooms.event AS (
+	name text,
+	args jsonb,
+	attachments bytea[],
+	sid text,
+	user_id text,
+	tenant_id text,
+	namespace text,
+	handshake jsonb
+);
+COMMENT ON TYPE rooms.event IS 'all that a handler can be told of an event of a client';
+COMMENT ON COLUMN rooms.event.name IS 'name of the event; room:join, connect or disconnect in handlers of these';
+COMMENT ON COLUMN rooms.event.args IS 'JSON array of its arguments, with placeholders for binary ones';
+COMMENT ON COLUMN rooms.event.attachments IS 'the binary arguments';
+COMMENT ON COLUMN rooms.event.sid IS 'id of the socket';
+COMMENT ON COLUMN rooms.event.user_id IS 'verified user id, or NULL';
+COMMENT ON COLUMN rooms.event.tenant_id IS 'verified tenant id, or NULL';
+COMMENT ON COLUMN rooms.event.namespace IS 'namespace of the socket';
+COMMENT ON COLUMN rooms.event.handshake IS 'how the socket connected: auth, headers, query, address, time, issued';
+
+CREATE TYPE rooms.reply AS (
+	args jsonb,
+	attachments bytea[]
+);
+COMMENT ON TYPE rooms.reply IS 'an acknowledgement, for handlers that return it';
+COMMENT ON COLUMN rooms.reply.args IS 'JSON array of its arguments, with placeholders for binary ones';
+COMMENT ON COLUMN rooms.reply.attachments IS 'the binary arguments';
+
+CREATE TABLE rooms.handlers (
+	kind "char" NOT NULL CHECK (kind IN ('e', 'j', 'c', 'd')),
+	namespace text COLLATE "C" NOT NULL,
+	name text COLLATE "C" NOT NULL,
+	handler text COLLATE "C" NOT NULL,
+	relay text[] COLLATE "C" NOT NULL,
+	PRIMARY KEY (kind, namespace, name)
+);
+REVOKE ALL ON rooms.handlers FROM PUBLIC;
+COMMENT ON TABLE rooms.handlers IS 'the registered handlers';
+COMMENT ON COLUMN rooms.handlers.kind IS 'e: event, j: join, c: connect, d: disconnect';
+COMMENT ON COLUMN rooms.handlers.namespace IS 'the namespace it is for';
+COMMENT ON COLUMN rooms.handlers.name IS 'name of the event or pattern of the rooms; empty for connect and disconnect';
+COMMENT ON COLUMN rooms.handlers.handler IS 'signature of the function';
+COMMENT ON COLUMN rooms.handlers.relay IS 'join: events that members of the room may send each other';
+SELECT pg_catalog.pg_extension_config_dump('rooms.handlers', '');
+
+CREATE FUNCTION rooms.handlers_changed() RETURNS trigger
+AS 'MODULE_PATHNAME', 'rooms_handlers_changed'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+REVOKE ALL ON FUNCTION rooms.handlers_changed() FROM PUBLIC;
+COMMENT ON FUNCTION rooms.handlers_changed() IS
+	'trigger of rooms.handlers: tells the gateways at COMMIT';
+
+CREATE TRIGGER changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON rooms.handlers
+	FOR EACH STATEMENT EXECUTE FUNCTION rooms.handlers_changed();
+COMMENT ON TRIGGER changed ON rooms.handlers IS 'makes a registration take effect at COMMIT';
+
+CREATE FUNCTION rooms.on_event(event text, handler text, namespace text DEFAULT '/') RETURNS void
+AS 'MODULE_PATHNAME', 'rooms_on_event'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+REVOKE ALL ON FUNCTION rooms.on_event(text, text, text) FROM PUBLIC;
+COMMENT ON FUNCTION rooms.on_event(text, text, text) IS
+	'registers the function that handles an event of clients';
+
+CREATE FUNCTION rooms.on_join(pattern text, handler text, relay text[] DEFAULT '{}', namespace text DEFAULT '/') RETURNS void
+AS 'MODULE_PATHNAME', 'rooms_on_join'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+REVOKE ALL ON FUNCTION rooms.on_join(text, text, text[], text) FROM PUBLIC;
+COMMENT ON FUNCTION rooms.on_join(text, text, text[], text) IS
+	'registers the function that decides who may join rooms, and the events that members may send each other';
+
+CREATE FUNCTION rooms.on_connect(handler text, namespace text DEFAULT '/') RETURNS void
+AS 'MODULE_PATHNAME', 'rooms_on_connect'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+REVOKE ALL ON FUNCTION rooms.on_connect(text, text) FROM PUBLIC;
+COMMENT ON FUNCTION rooms.on_connect(text, text) IS
+	'registers the function that decides who may connect to a namespace';
+
+CREATE FUNCTION rooms.on_disconnect(handler text, namespace text DEFAULT '/') RETURNS void
+AS 'MODULE_PATHNAME', 'rooms_on_disconnect'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+REVOKE ALL ON FUNCTION rooms.on_disconnect(text, text) FROM PUBLIC;
+COMMENT ON FUNCTION rooms.on_disconnect(text, text) IS
+	'registers the function that hears when a socket has left a namespace';
+
+CREATE FUNCTION rooms.off_event(event text, namespace text DEFAULT '/') RETURNS boolean
+AS 'MODULE_PATHNAME', 'rooms_off_event'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+REVOKE ALL ON FUNCTION rooms.off_event(text, text) FROM PUBLIC;
+COMMENT ON FUNCTION rooms.off_event(text, text) IS
+	'removes the handler of an event; false if there is none';
+
+CREATE FUNCTION rooms.off_join(pattern text, namespace text DEFAULT '/') RETURNS boolean
+AS 'MODULE_PATHNAME', 'rooms_off_join'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+REVOKE ALL ON FUNCTION rooms.off_join(text, text) FROM PUBLIC;
+COMMENT ON FUNCTION rooms.off_join(text, text) IS
+	'removes the rule of a pattern; false if there is none';
+
+CREATE FUNCTION rooms.off_connect(namespace text DEFAULT '/') RETURNS boolean
+AS 'MODULE_PATHNAME', 'rooms_off_connect'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+REVOKE ALL ON FUNCTION rooms.off_connect(text) FROM PUBLIC;
+COMMENT ON FUNCTION rooms.off_connect(text) IS
+	'removes the handler of connects; false if there is none';
+
+CREATE FUNCTION rooms.off_disconnect(namespace text DEFAULT '/') RETURNS boolean
+AS 'MODULE_PATHNAME', 'rooms_off_disconnect'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+REVOKE ALL ON FUNCTION rooms.off_disconnect(text) FROM PUBLIC;
+COMMENT ON FUNCTION rooms.off_disconnect(text) IS
+	'removes the handler of disconnects; false if there is none';
+
+
+/* What the gateway calls.  Its login role needs EXECUTE. */
+
+CREATE FUNCTION rooms.handler_rules() RETURNS bytea
+AS 'MODULE_PATHNAME', 'rooms_handler_rules'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+REVOKE ALL ON FUNCTION rooms.handler_rules() FROM PUBLIC;
+COMMENT ON FUNCTION rooms.handler_rules() IS
+	'all registered handlers, for the gateway';
+
+
 /* Tokens. */
 
 CREATE FUNCTION rooms.sign_token(claims jsonb, expires_in interval) RETURNS text

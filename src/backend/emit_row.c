@@ -41,6 +41,7 @@
 #include "utils/rel.h"
 #include "utils/varlena.h"
 
+#include "backend/arguments.h"
 #include "backend/compat.h"
 #include "backend/emitter.h"
 #include "backend/packet.h"
@@ -321,7 +322,7 @@ event_name(const char *stem, const char *verb)
 {
 	Slice		name = slice_cstring(psprintf("%s:%s", stem, verb));
 
-	emitter_check_event(name);
+	argument_check_event(name);
 	return name;
 }
 

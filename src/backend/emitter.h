@@ -16,9 +16,6 @@
  */
 extern bool emitter_ready(void);
 
-/* Raises the ERROR for an empty or reserved event name. */
-extern void emitter_check_event(Slice event);
-
 /*
  * Sends the packet, which packet_begin() began for namespace "/", to one
  * room.  Checks the room's name and finishes the packet.

@@ -92,6 +92,12 @@ outbox_init(void)
 	RegisterSubXactCallback(subxact_callback, NULL);
 }
 
+bool
+outbox_served(void)
+{
+	return rooms_shared != NULL && database_is_served();
+}
+
 void
 outbox_check_served(void)
 {

@@ -13,10 +13,10 @@
 /* Registers the transaction callbacks; once, from _PG_init, when preloaded. */
 extern void outbox_init(void);
 
-/*
- * Raises the ERROR if the library is not preloaded or the session's database
- * is not pg_rooms.database: for every function that is of no use then.
- */
+/* Is the library preloaded and the session's database pg_rooms.database? */
+extern bool outbox_served(void);
+
+/* Raises the ERROR if not: for every function that is of no use then. */
 extern void outbox_check_served(void);
 
 /*
