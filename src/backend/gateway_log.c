@@ -15,8 +15,14 @@
 
 #define TEXT_MAX	1000		/* bytes */
 #define LINES_MAX	20			/* a second */
+#define REPEAT_AFTER 60000		/* ms: the same complaint again */
+
+static Size last_words_length;	/* those of the last gateway that said why it exits */
+static char last_words_text[TEXT_MAX];
+static int64 last_words_said = 0;
 
 static bool may_log(LinkLogLevel level, int64 now);
+static bool is_repeated(Slice message, int64 now);
 
 bool
 gateway_log_frame(Slice payload, int64 now)
@@ -35,10 +41,38 @@ gateway_log_frame(Slice payload, int64 now)
 	if (r.bad || reader_left(&r) != 0 || level >= lengthof(elevels))
 		return false;
 	if (may_log((LinkLogLevel) level, now))
-		ereport(elevels[level],
+		ereport(level == LINK_LOG_FATAL && is_repeated(message, now) ? DEBUG1 : elevels[level],
 				(errmsg("pg_rooms gateway: %s", gateway_printable(message)),
 				 hint.len > 0 ? errhint("%s", gateway_printable(hint)) : 0));
 	return true;
+}
+
+void
+gateway_log_reload(void)
+{
+	last_words_said = 0;
+}
+
+bool
+gateway_log_due(int64 *said, int64 now)
+{
+	if (*said != 0 && now - *said < REPEAT_AFTER)
+		return false;
+	*said = now;
+	return true;
+}
+
+/* One gateway after the other exits for the same reason. */
+static bool
+is_repeated(Slice message, int64 now)
+{
+	Size		length = Min(message.len, sizeof(last_words_text));
+
+	if (length != last_words_length || memcmp(message.data, last_words_text, length) != 0)
+		last_words_said = 0;
+	memcpy(last_words_text, message.data, length);
+	last_words_length = length;
+	return !gateway_log_due(&last_words_said, now);
 }
 
 static bool

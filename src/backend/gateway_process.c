@@ -22,8 +22,8 @@
  * are tamed by gateway_log.c.  The worst it can do is to be replaced.  Errors
  * here are log lines; only lack of memory is an ERROR.
  *
- * Memory: the configuration last read is kept in TopMemoryContext for the
- * next start; everything else is in the static struct.
+ * Memory: everything is in the static struct, but for the configurations
+ * (gateway_config.c).
  */
 #include "postgres.h"
 
@@ -33,19 +33,17 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
-#include "lib/stringinfo.h"
 #include "libpq/pqsignal.h"
 #include "miscadmin.h"
 #include "port.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
-#include "utils/memutils.h"
 
+#include "backend/gateway_config.h"
 #include "backend/gateway_link.h"
 #include "backend/gateway_log.h"
 #include "backend/gateway_process.h"
 #include "backend/gateway_spawn.h"
-#include "backend/guc.h"
 #include "backend/shared.h"
 #include "backend/worker.h"
 
@@ -59,7 +57,6 @@
 #define STABLE_AFTER	10000	/* lived as long: the next start is a first one */
 #define BACKOFF_MIN		100
 #define BACKOFF_MAX		5000
-#define REPEAT_AFTER	60000	/* the same complaint again */
 
 #define QUEUE_LIMIT		(256 * 1024)	/* bytes; more unsent: no room */
 #define FRAMES_MAX		1000	/* read before the other duties are looked at */
@@ -73,15 +70,6 @@ typedef enum GatewayState
 	GATEWAY_ENDING
 } GatewayState;
 
-/* What is said once a minute only. */
-typedef enum Complaint
-{
-	COMPLAINT_NONE,
-	COMPLAINT_SPAWN,
-	COMPLAINT_CONFIG,
-	COMPLAINT_VERSION
-} Complaint;
-
 static struct
 {
 	GatewayState state;
@@ -89,8 +77,8 @@ static struct
 	GatewayLink link;
 	uint32		generation;		/* counts links */
 	bool		hello;			/* theirs has come, and its version is ours */
+	bool		was_ready;		/* READY has come */
 	bool		unread;			/* read_link() has left something */
-	StringInfoData config;		/* last good CONFIG payload; empty: none yet */
 
 	int64		started;
 	int64		next_start;
@@ -103,18 +91,22 @@ static struct
 	int64		silent_since;	/* a PING is unanswered since then; 0: none */
 	int64		served;			/* when gateway_service() last ran */
 
-	Complaint	complaint;
-	int64		complaint_at;
+	struct						/* for gateway_log_due() */
+	{
+		int64		spawn;
+		int64		version;
+		int64		ended;
+	}			said;
 } gw;
 
 static volatile sig_atomic_t child_ended = false;	/* SIGCHLD has come */
 
 static void start(int64 now);
-static bool read_config(void);
 static void read_link(int64 now);
 static bool handle_frame(const LinkFrame *frame, int64 now);
 static bool handle_hello(Slice payload, int64 now);
-static void handle_ready(void);
+static bool handle_ready(Slice payload);
+static bool handle_refused(Slice payload);
 static bool handle_stats(Slice payload);
 static void heartbeat(int64 now);
 static void end(int64 now);
@@ -122,17 +114,13 @@ static void ending(int64 now, int grace);
 static void next_signal(int64 now);
 static void reap(int64 now);
 static void gone(int64 now);
-static bool complain(Complaint what, int64 now);
 static void on_sigchld(SIGNAL_ARGS);
 static void gateway_exit(int code, Datum arg);
 
 void
 gateway_init(void)
 {
-	MemoryContext context = MemoryContextSwitchTo(TopMemoryContext);
-
-	initStringInfo(&gw.config);
-	MemoryContextSwitchTo(context);
+	gateway_config_init();
 	gw.link.sock = PGINVALID_SOCKET;
 	pqsignal(SIGCHLD, on_sigchld);
 	on_proc_exit(gateway_exit, 0);
@@ -141,13 +129,17 @@ gateway_init(void)
 void
 gateway_reload(void)
 {
-	gw.complaint = COMPLAINT_NONE;	/* somebody is at it: tell him what is wrong now */
+	int64		now = worker_clock();
+
+	memset(&gw.said, 0, sizeof(gw.said));	/* somebody is at it: tell him what is wrong now */
+	gateway_log_reload();
 	gw.failures = 0;
 	if (gw.state == GATEWAY_DOWN)
-		gw.next_start = worker_clock();
-	if (read_config())
+		gw.next_start = now;
+	gateway_config_reload(now);
+	if (gw.state == GATEWAY_READY)
 	{
-		gateway_link_frame(&gw.link, LINK_CONFIG, slice(gw.config.data, gw.config.len));
+		gateway_config_offer(&gw.link);
 		gateway_flush();
 	}
 }
@@ -274,7 +266,7 @@ start(int64 now)
 	uint8		hello[4 + sizeof(ROOMS_VERSION) - 1];
 
 	gw.started = now;
-	if (gw.config.len == 0 && !read_config())
+	if (!gateway_config_ready(now))
 	{
 		gone(now);
 		return;
@@ -285,7 +277,7 @@ start(int64 now)
 	{
 		gw.pid = 0;
 		errno = error;
-		if (complain(COMPLAINT_SPAWN, now))
+		if (gateway_log_due(&gw.said.spawn, now))
 			ereport(WARNING,
 					(errcode_for_file_access(),
 					 errmsg("pg_rooms: could not start the gateway \"%s\": %s: %m", gateway_path(), what),
@@ -296,7 +288,7 @@ start(int64 now)
 	}
 
 	gw.state = GATEWAY_STARTING;
-	gw.hello = gw.unread = false;
+	gw.hello = gw.was_ready = gw.unread = false;
 	gw.silent_since = 0;
 	gw.generation++;
 	gateway_link_open(&gw.link, sock);
@@ -305,56 +297,8 @@ start(int64 now)
 
 	write_string(hello, SLICE_LITERAL(ROOMS_VERSION));
 	gateway_link_frame(&gw.link, LINK_HELLO, slice(hello, sizeof(hello)));
-	gateway_link_frame(&gw.link, LINK_CONFIG, slice(gw.config.data, gw.config.len));
+	gateway_config_start(&gw.link, now);
 	gateway_link_listen(&gw.link);
-}
-
-/*
- * Reads the settings, and the files they name, into gw.config.  False: they
- * are as before, or there was an error, which is logged, and the old ones stay.
- */
-static bool
-read_config(void)
-{
-	MemoryContext context = CurrentMemoryContext;
-	StringInfoData fresh;
-	volatile bool failed = false;
-	bool		changed;
-
-	initStringInfo(&fresh);
-	PG_TRY();
-	{
-		guc_config_payload(&fresh);
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
-
-		failed = true;
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		if (complain(COMPLAINT_CONFIG, worker_clock()))
-			ereport(WARNING,
-					(errcode(error->sqlerrcode),
-					 errmsg("pg_rooms: %s", error->message),
-					 error->detail ? errdetail_internal("%s", error->detail) : 0,
-					 errhint("%s%s%s", error->hint ? error->hint : "", error->hint ? " " : "",
-							 gw.config.len > 0 ? "The configuration in force is kept; correct it and reload."
-							 : "The gateway does not start until this is corrected.")));
-		FreeErrorData(error);
-	}
-	PG_END_TRY();
-
-	changed = !failed &&
-		(fresh.len != gw.config.len || memcmp(fresh.data, gw.config.data, fresh.len) != 0);
-	if (changed)
-	{
-		resetStringInfo(&gw.config);
-		appendBinaryStringInfo(&gw.config, fresh.data, fresh.len);
-	}
-	pfree(fresh.data);
-	return changed;
 }
 
 /* ---- what the gateway says ---- */
@@ -412,8 +356,9 @@ handle_frame(const LinkFrame *frame, int64 now)
 	switch (frame->type)
 	{
 		case LINK_READY:
-			handle_ready();
-			return true;
+			return handle_ready(frame->payload);
+		case LINK_REFUSED:
+			return handle_refused(frame->payload);
 		case LINK_PONG:
 			return frame->payload.len == 8;
 		case LINK_LOG:
@@ -437,7 +382,7 @@ handle_hello(Slice payload, int64 now)
 	{
 		Dl_info		library;
 
-		if (complain(COMPLAINT_VERSION, now))
+		if (gateway_log_due(&gw.said.version, now))
 			ereport(WARNING,
 					(errmsg("pg_rooms: gateway \"%s\" is of version %s, but library \"%s\" is of version %s",
 							gateway_path(), gateway_printable(version),
@@ -451,15 +396,38 @@ handle_hello(Slice payload, int64 now)
 	return true;
 }
 
-static void
-handle_ready(void)
+static bool
+handle_ready(Slice payload)
 {
-	if (gw.state != GATEWAY_STARTING)
-		return;					/* the answer to a reload */
-	gw.state = GATEWAY_READY;
-	gw.ping_at = gw.started;
-	gw.complaint = COMPLAINT_NONE;
-	ereport(LOG, (errmsg("pg_rooms: gateway is ready (PID %d)", (int) gw.pid)));
+	Reader		r = reader(payload);
+	uint32		number = read_u32(&r);
+
+	if (r.bad || reader_left(&r) != 0)
+		return false;
+	gateway_config_taken(number);
+	if (gw.state == GATEWAY_STARTING)
+	{
+		gw.state = GATEWAY_READY;
+		gw.was_ready = true;
+		gw.ping_at = gw.started;
+		memset(&gw.said, 0, sizeof(gw.said));
+		ereport(LOG, (errmsg("pg_rooms: gateway is ready (PID %d)", (int) gw.pid)));
+	}
+	gateway_config_offer(&gw.link); /* what was read meanwhile */
+	return true;
+}
+
+static bool
+handle_refused(Slice payload)
+{
+	Reader		r = reader(payload);
+	uint32		number = read_u32(&r);
+
+	if (r.bad || reader_left(&r) != 0 || gw.state != GATEWAY_READY)
+		return false;
+	gateway_config_refused(number);
+	gateway_config_offer(&gw.link);
+	return true;
 }
 
 static bool
@@ -558,8 +526,11 @@ reap(int64 now)
 	gw.pid = 0;					/* never to be signalled again */
 	read_link(now);				/* what it wrote last */
 	how = result > 0 ? wait_result_to_str(status) : pstrdup("it is no longer our child");
-	ereport(LOG, (errmsg("pg_rooms: gateway (PID %d) has ended: %s", (int) pid, how)));
+	/* One that could not even start has said why, and so will the next. */
+	ereport(gw.was_ready || gateway_log_due(&gw.said.ended, now) ? LOG : DEBUG1,
+			(errmsg("pg_rooms: gateway (PID %d) has ended: %s", (int) pid, how)));
 	pfree(how);
+	gateway_config_ended(gw.hello && !gw.was_ready);
 	gone(now);
 }
 
@@ -581,17 +552,6 @@ gone(int64 now)
 	if (gw.failures > 0)
 		gw.next_start += Min(BACKOFF_MIN << Min(gw.failures - 1, 16), BACKOFF_MAX);
 	gw.failures++;
-}
-
-/* May it be logged, or has just that been said within the last minute? */
-static bool
-complain(Complaint what, int64 now)
-{
-	if (gw.complaint == what && now - gw.complaint_at < REPEAT_AFTER)
-		return false;
-	gw.complaint = what;
-	gw.complaint_at = now;
-	return true;
 }
 
 static void

@@ -55,6 +55,7 @@ typedef struct Gateway
 	Listener   *listener;
 	Server	   *server;			/* NULL until the first CONFIG */
 	const uint64_t *counters;	/* the server's */
+	uint32_t	config_number;	/* of the CONFIG in force */
 	Auth	   *auth;
 	bool		listening;
 	bool		leaving;
@@ -70,7 +71,7 @@ static void gateway_leave(Gateway *g, int status);
 static void gateway_destroy(Gateway *g);
 static void gateway_fail(Gateway *g, const char *what, const char *error, const char *hint);
 
-static void on_config(void *ctx, Slice payload);
+static void on_config(void *ctx, uint32_t number, Slice settings);
 static void on_listen(void *ctx, const int *fds, int count);
 static void on_message(void *ctx, const LinkMessage *m);
 static void on_stop(void *ctx);
@@ -81,7 +82,8 @@ static void on_tick(uv_timer_t *timer);
 static void on_second(uv_timer_t *timer);
 static void on_farewell(uv_timer_t *timer);
 
-static bool config_apply(Gateway *g, const Config *c);
+static bool config_apply(Gateway *g, uint32_t number, const Config *c);
+static void config_refuse(Gateway *g, uint32_t number, const char *what, const char *error, const char *hint);
 static void config_apply_namespaces(Server *s, const char *list);
 static void hook_random(void *ctx, uint8_t *out, size_t n);
 static bool hook_authorize(void *ctx, const Session *s, Slice auth, Identity *id, ConnectError *err);
@@ -258,7 +260,7 @@ gateway_destroy(Gateway *g)
 /* ---- from the worker ---- */
 
 static void
-on_config(void *ctx, Slice payload)
+on_config(void *ctx, uint32_t number, Slice settings)
 {
 	Gateway    *g = ctx;
 	Config		c;
@@ -266,19 +268,19 @@ on_config(void *ctx, Slice payload)
 
 	if (g->leaving)
 		return;
-	if (!config_parse(&c, payload, &error))
-		gateway_fail(g, "bad configuration", error, "The gateway and the library must be of one build.");
-	else if (config_apply(g, &c) && g->listening)
+	if (!config_parse(&c, settings, &error))
+		config_refuse(g, number, "bad configuration", error, "The gateway and the library must be of one build.");
+	else if (config_apply(g, number, &c) && g->listening)
 	{
-		worker_link_ready(g->link);
+		worker_link_ready(g->link, number);
 		log_message(LINK_LOG_INFO, NULL, "the configuration is reloaded");
 	}
 	config_clear(&c);
 }
 
-/* False: a setting cannot work.  That ends the gateway at start; at a reload the old ones stay. */
+/* False: a setting cannot work, or only in a new process. */
 static bool
-config_apply(Gateway *g, const Config *c)
+config_apply(Gateway *g, uint32_t number, const Config *c)
 {
 	const char *error = NULL;
 	const char *warning = NULL;
@@ -293,15 +295,9 @@ config_apply(Gateway *g, const Config *c)
 		what = "could not open the folder of pg_rooms.document_root";
 		hint = "It must be an absolute path that the server's operating-system user can read.";
 	}
-	if (!auth && !g->server)
-	{
-		gateway_fail(g, what, error, hint);
-		return false;
-	}
 	if (!auth)
 	{
-		log_message(LINK_LOG_WARNING, hint, "%s, the configuration stays as it was: %s", what, error);
-		worker_link_ready(g->link);
+		config_refuse(g, number, what, error, hint);
 		return false;
 	}
 	if (warning)
@@ -323,6 +319,7 @@ config_apply(Gateway *g, const Config *c)
 		g->counters = server_counters(g->server);
 	}
 	config_apply_namespaces(g->server, c->namespaces);
+	g->config_number = number;
 	/* From here on the process is locked in; the first client comes after it. */
 	if (!sandbox_apply(c))
 	{
@@ -332,6 +329,19 @@ config_apply(Gateway *g, const Config *c)
 		return false;
 	}
 	return true;
+}
+
+/* The first one ends the gateway; of a later one nothing takes effect. */
+static void
+config_refuse(Gateway *g, uint32_t number, const char *what, const char *error, const char *hint)
+{
+	if (!g->server)
+	{
+		gateway_fail(g, what, error, hint);
+		return;
+	}
+	log_message(LINK_LOG_WARNING, hint, "%s, the configuration stays as it was: %s", what, error);
+	worker_link_refused(g->link, number);
 }
 
 static void
@@ -368,7 +378,7 @@ on_listen(void *ctx, const int *fds, int count)
 	}
 	listener_listen(g->listener, fds, count);
 	g->listening = true;
-	worker_link_ready(g->link);
+	worker_link_ready(g->link, g->config_number);
 }
 
 static void

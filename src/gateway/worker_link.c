@@ -55,9 +55,11 @@ static bool link_take_fds(WorkerLink *l, struct msghdr *msg);
 static void link_dispatch(WorkerLink *l);
 static bool link_frame(WorkerLink *l, const LinkFrame *f);
 static bool link_hello(WorkerLink *l, Slice payload);
+static bool link_config(WorkerLink *l, Slice payload);
 static bool link_listen(WorkerLink *l, Slice payload);
 static void link_reserve(WorkerLink *l, size_t space);
 static void link_end(WorkerLink *l, const char *failure, const char *hint);
+static void link_answer(WorkerLink *l, LinkType type, uint32_t number);
 static bool link_send(WorkerLink *l, LinkType type, Slice payload);
 static void link_write(WorkerLink *l);
 static bool link_log(void *ctx, LinkLogLevel level, const char *message, const char *hint);
@@ -87,9 +89,24 @@ worker_link_new(uv_loop_t *loop, int fd, const WorkerLinkHandlers *handlers)
 }
 
 void
-worker_link_ready(WorkerLink *l)
+worker_link_ready(WorkerLink *l, uint32_t number)
 {
-	link_send(l, LINK_READY, slice(NULL, 0));
+	link_answer(l, LINK_READY, number);
+}
+
+void
+worker_link_refused(WorkerLink *l, uint32_t number)
+{
+	link_answer(l, LINK_REFUSED, number);
+}
+
+static void
+link_answer(WorkerLink *l, LinkType type, uint32_t number)
+{
+	uint8_t		payload[4];
+
+	write_u32(payload, number);
+	link_send(l, type, slice(payload, sizeof(payload)));
 }
 
 void
@@ -293,8 +310,7 @@ link_frame(WorkerLink *l, const LinkFrame *f)
 		case LINK_HELLO:
 			return link_hello(l, f->payload);
 		case LINK_CONFIG:
-			l->handlers.config(l->handlers.ctx, f->payload);
-			return true;
+			return link_config(l, f->payload);
 		case LINK_LISTEN:
 			return link_listen(l, f->payload);
 		case LINK_MESSAGE:
@@ -328,6 +344,18 @@ link_hello(WorkerLink *l, Slice payload)
 				"gateway has version %s, the worker %.*s", ROOMS_VERSION,
 				(int) (version.len < 50 ? version.len : 50), (const char *) version.data);
 	link_end(l, "", NULL);
+	return true;
+}
+
+static bool
+link_config(WorkerLink *l, Slice payload)
+{
+	Reader		r = reader(payload);
+	uint32_t	number = read_u32(&r);
+
+	if (r.bad)
+		return false;
+	l->handlers.config(l->handlers.ctx, number, read_bytes(&r, reader_left(&r)));
 	return true;
 }
 

@@ -15,7 +15,7 @@ typedef struct WorkerLink WorkerLink;
 typedef struct WorkerLinkHandlers
 {
 	void	   *ctx;
-	void		(*config) (void *ctx, Slice payload);
+	void		(*config) (void *ctx, uint32_t number, Slice settings);
 	void		(*listen) (void *ctx, const int *fds, int count);	/* the descriptors are the callee's */
 	void		(*message) (void *ctx, const LinkMessage *m);
 	void		(*stop) (void *ctx);
@@ -25,7 +25,10 @@ typedef struct WorkerLinkHandlers
 /* Takes `fd` over and says HELLO.  NULL: not a usable descriptor. */
 extern WorkerLink *worker_link_new(uv_loop_t *loop, int fd, const WorkerLinkHandlers *handlers);
 
-extern void worker_link_ready(WorkerLink *l);
+/* Answers, with the number of the CONFIG that is in force, or that cannot work. */
+extern void worker_link_ready(WorkerLink *l, uint32_t number);
+extern void worker_link_refused(WorkerLink *l, uint32_t number);
+
 extern void worker_link_stats(WorkerLink *l, const uint64_t *counters);
 
 /* Waits up to a second until what was said (the last log lines) is sent. */

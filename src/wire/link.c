@@ -16,7 +16,7 @@ link_decode(Slice bytes, LinkFrame *frame, size_t *used)
 
 	if (r.bad)
 		return WIRE_MORE;
-	if (len > LINK_MAX_PAYLOAD || type < LINK_HELLO || type > LINK_STATS)
+	if (len > LINK_MAX_PAYLOAD || type < LINK_HELLO || type > LINK_REFUSED)
 		return WIRE_BAD;
 
 	frame->type = (LinkType) type;

@@ -9,7 +9,7 @@
  *
  *   worker -> gateway
  *     HELLO    string version
- *     CONFIG   list of pairs: u32 count | count x (string name | string value)
+ *     CONFIG   u32 number | list of pairs: u32 count | count x (string name | string value)
  *     LISTEN   u32 count; that many listening sockets ride as SCM_RIGHTS on
  *              the frame's first byte and replace the ones held so far
  *     MESSAGE  u32 timeline | u64 commit LSN | u32 index | u64 full xid | envelope
@@ -18,13 +18,16 @@
  *
  *   gateway -> worker
  *     HELLO    string version
- *     READY    (empty) the CONFIG and LISTEN before this are in force
+ *     READY    u32 number of the CONFIG that is in force, as is the last LISTEN
  *     PONG     u64 number, that of the PING
  *     LOG      u8 level | string message | string hint ("" for none)
  *     STATS    u64 x GATEWAY_COUNTER_COUNT
+ *     REFUSED  u32 number of a CONFIG that cannot work; the one before it stays in force
  *
  * Order on the wire is order of effect.  The worker sends HELLO, CONFIG,
- * LISTEN, then MESSAGEs only once READY has come.
+ * LISTEN, then MESSAGEs only once READY has come.  READY answers LISTEN, and
+ * READY or REFUSED each later CONFIG.  A first CONFIG that cannot work ends the
+ * gateway.
  */
 #ifndef ROOMS_WIRE_LINK_H
 #define ROOMS_WIRE_LINK_H
@@ -54,7 +57,8 @@ typedef enum LinkType
 	LINK_READY,
 	LINK_PONG,
 	LINK_LOG,
-	LINK_STATS
+	LINK_STATS,
+	LINK_REFUSED
 } LinkType;
 
 typedef enum LinkLogLevel

@@ -20,7 +20,7 @@ import subprocess
 import sys
 import time
 
-HELLO, CONFIG, LISTEN, MESSAGE, PING, STOP, READY, PONG, LOG, STATS = range(1, 11)
+HELLO, CONFIG, LISTEN, MESSAGE, PING, STOP, READY, PONG, LOG, STATS, REFUSED = range(1, 12)
 SECRET = "a secret of at least thirty-two bytes"
 
 DEFAULTS = {
@@ -80,6 +80,8 @@ class FakeWorker:
         self.stats = {}
         self.counters = counter_names()
         self.ready_count = 0
+        self.config_number = 0
+        self.answer = None
         self.pongs = []
         self.lsn = 1
         self.buffer = b""
@@ -135,7 +137,8 @@ class FakeWorker:
 
     def configure(self, **config):
         self.config.update(config)
-        self.send(CONFIG, struct.pack("<I", len(self.config)) +
+        self.config_number += 1
+        self.send(CONFIG, struct.pack("<II", self.config_number, len(self.config)) +
                   b"".join(string(k) + string(v) for k, v in self.config.items()))
 
     def listen(self):
@@ -188,8 +191,9 @@ class FakeWorker:
         return bool(data)
 
     def frame(self, kind, payload):
-        if kind == READY:
-            self.ready_count += 1
+        if kind in (READY, REFUSED):
+            self.answer = kind, *struct.unpack("<I", payload)
+            self.ready_count += kind == READY
         elif kind == PONG:
             self.pongs.append(struct.unpack("<Q", payload)[0])
         elif kind == STATS:

@@ -21,7 +21,7 @@ import time
 import traceback
 
 import pipelining
-from fake_worker import LISTEN, PING, STOP, FakeWorker, string, token
+from fake_worker import LISTEN, PING, READY, REFUSED, STOP, FakeWorker, string, token
 from raw import POLL, WS, Http, WebSocket, frame, get, open_polling
 
 UPGRADE = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec_WebSocket_Version": "13",
@@ -743,11 +743,19 @@ def test_bad_settings_end_it_at_start_and_not_at_a_reload():
         w.wait(lambda: w.logs, "a log line")
         equal(w.logs[0][0], 3, config)
         equal(w.wait_exit(), 1)
+        assert w.answer is None, w.answer
     with FakeWorker() as w:
-        w.configure(document_root="/nonexistent")
-        w.wait(lambda: w.logs, "a log line")
-        equal(w.logs[0][0], 2)
-        equal(get(w.port).status, 200)
+        equal(w.answer, (READY, 1))
+        for n, config in enumerate(({"document_root": "/nonexistent"}, {"jwt_public_key": "no key"}, {"unknown": "1"}), 2):
+            before = dict(w.config)
+            w.configure(**config)
+            w.wait(lambda: w.answer == (REFUSED, n), "REFUSED")
+            equal((w.logs[-1][0], get(w.port).status), (2, 200))
+            w.listen()
+            w.wait(lambda: w.answer == (READY, 1), "READY for the new sockets, with the old configuration")
+            w.config = before
+        w.configure()
+        w.wait(lambda: w.answer == (READY, 5), "READY")
 
 
 def test_reload_and_new_sockets():

@@ -40,7 +40,7 @@ test_frames(void)
 	unit_case("every type, and none beside them");
 	for (int type = 0; type < 256; type++)
 	{
-		bool		known = type >= LINK_HELLO && type <= LINK_STATS;
+		bool		known = type >= LINK_HELLO && type <= LINK_REFUSED;
 
 		link_header(buffer, (LinkType) type, 0);
 		CHECK(link_decode(slice(buffer, LINK_HEADER), &frame, &used) == (known ? WIRE_OK : WIRE_BAD));
