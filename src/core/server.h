@@ -81,7 +81,6 @@ typedef struct Identity
 	char	   *tenant_id;
 	char	   *role;			/* "": a claim that can be no role's name; its events are refused */
 	char	   *claims;			/* JSON text of all claims */
-	int64_t		expires;		/* Unix seconds, without leeway; INT64_MAX: never */
 	uint64_t	valid_ms;		/* how long the token is good for from now on; UINT64_MAX: for ever */
 	uint64_t	key;			/* what it was verified by, see auth_still_good(); 0: no token */
 } Identity;

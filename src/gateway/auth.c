@@ -76,14 +76,15 @@ typedef struct Names
 	char		user[ENVELOPE_MAX_NAME + 1];
 	char		tenant[ENVELOPE_MAX_NAME + 1];
 	char		role[ROLE_MAX + 1];
+	bool		role_unusable;	/* there is a claim, but it can be no role's name */
 } Names;
 
 static char *copy_setting(const char *s);
 static Found find_token(Slice payload, Slice authorization, Token *t);
 static const char *check_token(const Auth *a, Token *t, int64_t now, Identity *id);
 static const char *open_token(Token *t);
-static const char *check_signature(const JwtKeys *keys, const Token *t);
-static const char *check_dates(const Auth *a, const json_t *claims, int64_t now, int64_t *expires);
+static const char *check_signature(const JwtKeys *keys, const Token *t, uint64_t *key);
+static const char *check_dates(const Auth *a, const json_t *claims, int64_t now, uint64_t *valid_ms);
 static const char *check_parties(const Auth *a, const json_t *claims);
 static const char *read_names(const Auth *a, const json_t *claims, Names *n);
 
@@ -136,7 +137,6 @@ auth_connect(const Auth *a, Slice payload, Slice authorization, int64_t now,
 	const char *code = NULL;
 
 	memset(id, 0, sizeof(*id));
-	id->expires = INT64_MAX;
 	id->valid_ms = UINT64_MAX;
 	*err = (ConnectError) {NULL, NULL};
 	t.header = t.claims = NULL;
@@ -161,6 +161,12 @@ auth_connect(const Auth *a, Slice payload, Slice authorization, int64_t now,
 		return true;
 	*err = (ConnectError) {"Invalid token", code};
 	return false;
+}
+
+bool
+auth_still_good(const Auth *a, uint64_t key)
+{
+	return key == 0 ? a->allow_anonymous : jwt_keys_known(a->keys, key);
 }
 
 static char *
@@ -254,24 +260,24 @@ static const char *
 check_token(const Auth *a, Token *t, int64_t now, Identity *id)
 {
 	Names		n;
-	int64_t		expires;
+	uint64_t	valid_ms;
+	uint64_t	key;
 	const char *code;
 
 	if ((code = open_token(t)) != NULL ||
-		(code = check_signature(a->keys, t)) != NULL ||
-		(code = check_dates(a, t->claims, now, &expires)) != NULL ||
+		(code = check_signature(a->keys, t, &key)) != NULL ||
+		(code = check_dates(a, t->claims, now, &valid_ms)) != NULL ||
 		(code = check_parties(a, t->claims)) != NULL ||
 		(code = read_names(a, t->claims, &n)) != NULL)
 		return code;
 
 	id->user_id = copy_setting(n.user);
 	id->tenant_id = copy_setting(n.tenant);
-	id->role = copy_setting(n.role);
+	id->role = n.role_unusable ? xstrndup("", 0) : copy_setting(n.role);
 	/* as it was signed, not as it would be printed again */
 	id->claims = xstrndup(t->payload.data, t->payload.len);
-	id->expires = expires;
-	if (expires != INT64_MAX)
-		id->valid_ms = (uint64_t) (expires - now) * 1000 + a->leeway;
+	id->valid_ms = valid_ms;
+	id->key = key;
 	return NULL;
 }
 
@@ -301,8 +307,9 @@ open_token(Token *t)
 	return t->header != NULL && t->claims != NULL ? NULL : "malformed";
 }
 
+/* *key is what it was verified by. */
 static const char *
-check_signature(const JwtKeys *keys, const Token *t)
+check_signature(const JwtKeys *keys, const Token *t, uint64_t *key)
 {
 	const json_t *name = json_object_get(t->header, "alg");
 	const JwtAlgorithm *algorithm;
@@ -313,6 +320,7 @@ check_signature(const JwtKeys *keys, const Token *t)
 	algorithm = jwt_keys_algorithm(keys, json_string_value(name));
 	if (algorithm == NULL)
 		return "unsupported_algorithm";
+	*key = jwt_keys_fingerprint(keys, algorithm);
 	return jwt_keys_verify(keys, algorithm, t->text, t->signature) ? NULL : "bad_signature";
 }
 
@@ -339,29 +347,29 @@ numeric_date(const json_t *v, int64_t *ms)
 	return false;
 }
 
-/* *expires is exp in seconds, without the leeway; INT64_MAX if there is none. */
+/* *valid_ms is how long the token is good from now on, leeway included; UINT64_MAX without exp. */
 static const char *
-check_dates(const Auth *a, const json_t *claims, int64_t now, int64_t *expires)
+check_dates(const Auth *a, const json_t *claims, int64_t now, uint64_t *valid_ms)
 {
 	const json_t *exp = json_object_get(claims, "exp");
 	const json_t *nbf = json_object_get(claims, "nbf");
 	const json_t *iat = json_object_get(claims, "iat");
 	int64_t		ms;
 
-	*expires = INT64_MAX;
+	*valid_ms = UINT64_MAX;
 	if (exp != NULL)
 	{
 		if (!numeric_date(exp, &ms))
 			return "bad_claim";
-		if (now * 1000 >= ms + a->leeway)
+		if (now >= ms + a->leeway)
 			return "token_expired";
-		*expires = ms / 1000;
+		*valid_ms = (uint64_t) (ms + a->leeway - now);
 	}
 	if (nbf != NULL)
 	{
 		if (!numeric_date(nbf, &ms))
 			return "bad_claim";
-		if (now * 1000 < ms - a->leeway)
+		if (now < ms - a->leeway)
 			return "token_not_active";
 	}
 	/* when it was issued decides nothing (RFC 7519 4.1.6), but must be a date */
@@ -467,8 +475,9 @@ read_names(const Auth *a, const json_t *claims, Names *n)
 	const json_t *role = first_claim(claims, a->role_claim);
 
 	if (!claim_text(user, true, ENVELOPE_MAX_NAME - USER_ROOM_PREFIX, n->user) ||
-		!claim_text(tenant, true, ENVELOPE_MAX_NAME - TENANT_ROOM_PREFIX, n->tenant) ||
-		!claim_text(role, false, ROLE_MAX, n->role))
+		!claim_text(tenant, true, ENVELOPE_MAX_NAME - TENANT_ROOM_PREFIX, n->tenant))
 		return "bad_claim";
+	/* Who listens only needs no role: a bad one is refused when it comes to be used. */
+	n->role_unusable = !claim_text(role, false, ROLE_MAX, n->role);
 	return NULL;
 }

@@ -42,7 +42,7 @@ extern void auth_free(Auth *a);
 /*
  * Decides on a CONNECT.  The token is the payload's member "token" or, when
  * that is absent, null or "", a Bearer Authorization header.  `now` is Unix
- * seconds.  On true *id is filled and the caller's to clear; on false it is
+ * time in ms.  On true *id is filled and the caller's to clear; on false it is
  * empty and `err` says "Authentication required", or "Invalid token" with one
  * of the codes no_key, malformed, unsupported_algorithm, bad_signature,
  * token_expired, token_not_active, bad_audience, bad_issuer, bad_claim.
@@ -50,9 +50,12 @@ extern void auth_free(Auth *a);
  * Claims: exp, nbf and iat are numbers.  Ids are non-empty strings without
  * control characters, or integers, and short enough for their rooms' names; a
  * claim that is null counts as absent.  A verified token need not name a user
- * or a tenant.
+ * or a tenant.  A role that is none (see Identity.role) is no reason to refuse.
  */
 extern bool auth_connect(const Auth *a, Slice payload, Slice authorization, int64_t now,
 						 Identity *id, ConnectError *err);
+
+/* Would a token verified by Identity.key `key` still be?  For key 0: is no token needed? */
+extern bool auth_still_good(const Auth *a, uint64_t key);
 
 #endif							/* ROOMS_GATEWAY_AUTH_H */

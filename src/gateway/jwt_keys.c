@@ -81,9 +81,13 @@ struct JwtKeys
 	EVP_PKEY   *public_key;		/* NULL: none; RSA, or EC on `curve` */
 	const char *curve;			/* one of algorithms[].curve; NULL for RSA */
 	EVP_MD	   *digests[DIGEST_COUNT];
+	uint64_t	secret_print;	/* fingerprints; 0: there is no such key */
+	uint64_t	public_print;
 };
 
 static char *usable_secret(const char *secret, const char **warning);
+static uint64_t fingerprint(const JwtKeys *k, const char *prefix, const void *bytes, size_t len);
+static uint64_t public_fingerprint(const JwtKeys *k);
 static const char *load_public_key(JwtKeys *k, const char *pem);
 static bool verify_hmac(const JwtKeys *k, const JwtAlgorithm *a, const char *token);
 static bool verify_evp(const JwtKeys *k, const JwtAlgorithm *a, Slice text, Slice signature);
@@ -114,6 +118,8 @@ jwt_keys_new(const char *secret, const char *public_key, const char **error, con
 
 	k->secret = usable_secret(secret, warning);
 	k->secret_len = k->secret != NULL ? strlen(k->secret) : 0;
+	k->secret_print = k->secret != NULL ? fingerprint(k, "secret", k->secret, k->secret_len) : 0;
+	k->public_print = k->public_key != NULL ? public_fingerprint(k) : 0;
 	return k;
 }
 
@@ -169,6 +175,45 @@ jwt_keys_verify(const JwtKeys *k, const JwtAlgorithm *a, const char *token, Slic
 	if (!good)
 		ERR_clear_error();
 	return good;
+}
+
+uint64_t
+jwt_keys_fingerprint(const JwtKeys *k, const JwtAlgorithm *a)
+{
+	return a->family == FAMILY_HS ? k->secret_print : k->public_print;
+}
+
+bool
+jwt_keys_known(const JwtKeys *k, uint64_t fingerprint)
+{
+	return fingerprint != 0 && (fingerprint == k->secret_print || fingerprint == k->public_print);
+}
+
+/* The first 8 bytes of a SHA-256, which tell nothing of a secret this long. */
+static uint64_t
+fingerprint(const JwtKeys *k, const char *prefix, const void *bytes, size_t len)
+{
+	uint8_t		hash[EVP_MAX_MD_SIZE] = {0};
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	bool		good = ctx != NULL && EVP_DigestInit_ex2(ctx, k->digests[DIGEST_SHA256], NULL) == 1 &&
+		EVP_DigestUpdate(ctx, prefix, strlen(prefix)) == 1 &&
+		EVP_DigestUpdate(ctx, bytes, len) == 1 && EVP_DigestFinal_ex(ctx, hash, NULL) == 1;
+	uint64_t	print;
+
+	EVP_MD_CTX_free(ctx);
+	memcpy(&print, hash, sizeof(print));
+	return good && print != 0 ? print : 1;
+}
+
+static uint64_t
+public_fingerprint(const JwtKeys *k)
+{
+	uint8_t    *der = NULL;
+	int			len = i2d_PUBKEY(k->public_key, &der);
+	uint64_t	print = fingerprint(k, "public", der, len > 0 ? (size_t) len : 0);
+
+	OPENSSL_free(der);
+	return print;
 }
 
 /* A copy of the secret, or NULL with or (not set) without a warning. */

@@ -39,4 +39,10 @@ extern const JwtAlgorithm *jwt_keys_algorithm(const JwtKeys *k, const char *name
 extern bool jwt_keys_verify(const JwtKeys *k, const JwtAlgorithm *a, const char *token,
 							Slice signature) MUST_CHECK;
 
+/* A number that stands for the key that an algorithm is used with; never 0. */
+extern uint64_t jwt_keys_fingerprint(const JwtKeys *k, const JwtAlgorithm *a);
+
+/* Is it that of one of these keys? */
+extern bool jwt_keys_known(const JwtKeys *k, uint64_t fingerprint);
+
 #endif							/* ROOMS_GATEWAY_JWT_KEYS_H */

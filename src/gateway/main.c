@@ -86,6 +86,7 @@ static bool config_apply(Gateway *g, uint32_t number, const Config *c);
 static void config_refuse(Gateway *g, uint32_t number, const char *what, const char *error, const char *hint);
 static void config_apply_namespaces(Server *s, const char *list);
 static void hook_random(void *ctx, uint8_t *out, size_t n);
+static bool still_good(void *ctx, const Identity *id);
 static bool hook_authorize(void *ctx, const Session *s, Slice auth, Identity *id, ConnectError *err);
 
 int
@@ -308,7 +309,11 @@ config_apply(Gateway *g, uint32_t number, const Config *c)
 		auth_free(g->auth);
 	g->auth = auth;
 	if (g->server)
+	{
 		server_configure(g->server, &c->server);
+		/* Whose token the new keys would not let in is to show another. */
+		server_recheck(g->server, still_good, g);
+	}
 	else
 	{
 		ServerHooks hooks = {.ctx = g,.random = hook_random,.authorize = hook_authorize};
@@ -481,5 +486,17 @@ hook_authorize(void *ctx, const Session *s, Slice auth, Identity *id, ConnectErr
 {
 	Gateway    *g = ctx;
 
-	return auth_connect(g->auth, auth, session_peer(s)->authorization, time(NULL), id, err);
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return auth_connect(g->auth, auth, session_peer(s)->authorization,
+						(int64_t) now.tv_sec * 1000 + now.tv_nsec / 1000000, id, err);
+}
+
+static bool
+still_good(void *ctx, const Identity *id)
+{
+	Gateway    *g = ctx;
+
+	return auth_still_good(g->auth, id->key);
 }

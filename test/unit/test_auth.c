@@ -20,7 +20,7 @@
 #include "unit.h"
 
 #define SECRET	"0123456789abcdef0123456789abcdef"
-#define NOW		1700000000
+#define NOW		INT64_C(1700000000000)	/* ms */
 #define HEADER(alg) "{\"alg\":\"" alg "\",\"typ\":\"JWT\"}"
 #define CLAIMS	"{\"sub\":\"7\",\"tenant_id\":3}"
 
@@ -571,7 +571,10 @@ test_parties(void)
 	auth_free(a);
 }
 
-/* The identity of a token with these claims, as "user/tenant/role/expires", or the code. */
+/*
+ * The identity of a token with these claims, as "user/tenant/role/valid ms",
+ * or the code; a role that can be none is shown as !.
+ */
 static const char *
 identity(const Auth *a, const char *payload)
 {
@@ -581,7 +584,8 @@ identity(const Auth *a, const char *payload)
 
 	if (strcmp(r, "ok") == 0)
 		r = text("%s/%s/%s/%s", id.user_id ? id.user_id : "", id.tenant_id ? id.tenant_id : "",
-				 id.role ? id.role : "", id.expires == INT64_MAX ? "never" : text("%lld", (long long) id.expires));
+				 id.role == NULL ? "" : id.role[0] == '\0' ? "!" : id.role,
+				 id.valid_ms == UINT64_MAX ? "never" : text("%llu", (unsigned long long) id.valid_ms));
 	if (id.claims != NULL)
 		is_string(id.claims, payload, "the claims are kept as signed");
 	identity_free(&id);
@@ -611,7 +615,7 @@ test_identity(void)
 	is_string(identity(a, "{\"sub\":\"7\",\"user_id\":8}"), "8///never", "user_id before sub");
 	is_string(identity(a, "{\"userId\":\"9\",\"sub\":\"7\",\"user_id\":8}"), "9///never", "userId before both");
 	is_string(identity(a, "{\"userId\":null,\"sub\":\"7\"}"), "7///never", "null counts as absent");
-	is_string(identity(a, "{\"sub\":\"7\",\"tenantId\":\"a\",\"role\":\"web\",\"exp\":1800000000.9}"), "7/a/web/1800000000", "all of them");
+	is_string(identity(a, "{\"sub\":\"7\",\"tenantId\":\"a\",\"role\":\"web\",\"exp\":1800000000.9}"), "7/a/web/100000030900", "all of them");
 	is_string(identity(a, "{\"tenant_id\":-5}"), "/-5//never", "a tenant alone, behind a blank in the list");
 	is_string(identity(a, "{}"), "///never", "no names at all");
 	is_string(identity(a, "{\"sub\":9223372036854775807}"), "9223372036854775807///never", "the largest integer");
@@ -623,7 +627,7 @@ test_identity(void)
 	is_string(identity(a, text("{\"tenantId\":\"%s\"}", id248)), text("/%s//never", id248), "the longest tenant id");
 	is_string(identity(a, text("{\"tenantId\":\"%st\"}", id248)), "bad_claim", "a tenant id that is too long");
 	is_string(identity(a, text("{\"role\":\"%s\"}", role63)), text("//%s/never", role63), "the longest role");
-	is_string(identity(a, text("{\"role\":\"%sr\"}", role63)), "bad_claim", "a role that would be truncated");
+	is_string(identity(a, text("{\"role\":\"%sr\"}", role63)), "//!/never", "a role that would be truncated");
 	is_string(identity(a, "{\"sub\":\"\"}"), "bad_claim", "an empty id");
 	is_string(identity(a, "{\"sub\":1.5}"), "bad_claim", "a fraction");
 	is_string(identity(a, "{\"sub\":1e3}"), "bad_claim", "an exponent");
@@ -633,7 +637,12 @@ test_identity(void)
 	is_string(identity(a, "{\"sub\":\"a\\nb\"}"), "bad_claim", "a newline");
 	is_string(identity(a, "{\"sub\":\"a\\u007f\"}"), "bad_claim", "a DEL");
 	is_string(identity(a, "{\"userId\":\"\",\"sub\":\"7\"}"), "bad_claim", "an empty id is not skipped");
-	is_string(identity(a, "{\"role\":5}"), "bad_claim", "a role that is a number");
+	is_string(identity(a, "{\"role\":5}"), "//!/never", "a role that is a number");
+	is_string(identity(a, "{\"role\":[\"web\"]}"), "//!/never", "a role that is an array");
+	is_string(identity(a, "{\"role\":\"\"}"), "//!/never", "an empty role");
+	is_string(identity(a, "{\"role\":\"a\\nb\"}"), "//!/never", "a role with a newline");
+	is_string(identity(a, "{\"role\":null}"), "///never", "a role that is null counts as absent");
+	is_string(identity(a, "{\"exp\":1699999970.001}"), "///1", "the last millisecond");
 	is_string(identity(a, "{\"sub\":\"7\",\"tenant_id\":\"\"}"), "bad_claim", "a good user with a bad tenant");
 	auth_free(a);
 
@@ -643,6 +652,43 @@ test_identity(void)
 	a = verifier(&settings);
 	is_string(identity(a, "{\"sub\":\"7\",\"org\":\"x\",\"role\":\"web\"}"), "/x//never", "lists with nothing in them");
 	auth_free(a);
+}
+
+/* What a token was verified by tells whether a verifier of other keys would take it. */
+static void
+test_rotation(void)
+{
+	AuthSettings settings = defaults();
+	Auth	   *a = verifier(&settings);
+	Auth	   *anonymous;
+	Auth	   *other;
+	Identity	by_secret;
+	Identity	by_rsa;
+	Identity	by_none;
+	char	   *auth = text("{\"token\":\"%s\"}", claims(CLAIMS));
+	char	   *auth_rsa = text("{\"token\":\"%s\"}", token(HEADER("RS256"), CLAIMS, &(Signer) {.key = rsa,.md = EVP_sha256()}));
+
+	settings.public_key = public_pem(rsa);
+	settings.allow_anonymous = true;
+	anonymous = verifier(&settings);
+	is_string(ask_payload(anonymous, auth, strlen(auth), "", &by_secret), "ok", "a token by the secret");
+	is_string(ask_payload(anonymous, auth_rsa, strlen(auth_rsa), "", &by_rsa), "ok", "a token by the public key");
+	is_string(ask_payload(anonymous, "", 0, "", &by_none), "ok", "no token");
+	is_true(by_secret.key != by_rsa.key && by_secret.key != 0 && by_rsa.key != 0 && by_none.key == 0, "  ... have different keys");
+	is_true(auth_still_good(anonymous, by_secret.key) && auth_still_good(anonymous, by_rsa.key) &&
+			auth_still_good(anonymous, 0), "with the same keys all are good");
+	is_true(auth_still_good(a, by_secret.key) && !auth_still_good(a, by_rsa.key) && !auth_still_good(a, 0),
+			"without the public key and with tokens required only one is");
+	settings.secret = "another secret that is long enough";
+	settings.public_key = public_pem(other_rsa);
+	other = verifier(&settings);
+	is_true(!auth_still_good(other, by_secret.key) && !auth_still_good(other, by_rsa.key), "with other keys none is");
+	identity_free(&by_secret);
+	identity_free(&by_rsa);
+	identity_free(&by_none);
+	auth_free(a);
+	auth_free(anonymous);
+	auth_free(other);
 }
 
 static void
@@ -699,7 +745,7 @@ test_where(void)
 					  text("%s%s", cases[i].name, anonymous ? ", anonymous allowed" : ""));
 			if (strcmp(r, "ok") == 0 && anonymous && strcmp(cases[i].want, "required") == 0)
 				is_true(id.user_id == NULL && id.tenant_id == NULL && id.role == NULL && id.claims == NULL &&
-						id.expires == INT64_MAX, "  ... has no identity");
+						id.valid_ms == UINT64_MAX && id.key == 0, "  ... has no identity");
 			identity_free(&id);
 		}
 		auth_free(b);
@@ -844,6 +890,7 @@ main(void)
 	test_dates();
 	test_parties();
 	test_identity();
+	test_rotation();
 	test_where();
 	test_settings();
 	test_certificate();
