@@ -125,8 +125,9 @@ has_room(const Caller *caller, size_t size)
 {
 	const Server *s = caller->server;
 
+	/* A disconnect asks for no room: there may be more than the caps. */
 	return caller->count < CALLER_MAX_CALLS && s->call_count < SERVER_MAX_CALLS &&
-		size <= SERVER_MAX_CALL_BYTES - s->call_bytes;
+		s->call_bytes + size <= SERVER_MAX_CALL_BYTES;
 }
 
 bool
@@ -295,6 +296,8 @@ was_left(const Call *c, Slice room)
 	EnvelopeList left = {c->left_count, slice(c->left, c->left_len)};
 	Slice		name;
 
+	if (c->stale)
+		return true;
 	while (envelope_next(&left, &name))
 	{
 		if (slice_equal(name, room))
@@ -543,7 +546,9 @@ call_overlap(Caller *caller, EnvelopeList rooms)
 
 	if (c == NULL || c->state != CALL_RUNNING)
 		return;
-	if (c->kind == HANDLER_CONNECT)
+	if (c->kind == HANDLER_CONNECT && c->left_len + rooms.bytes.len > CALL_MAX_LEFT)
+		c->stale = true;
+	else if (c->kind == HANDLER_CONNECT)
 	{
 		c->left = xrealloc(c->left, c->left_len + rooms.bytes.len);
 		write_bytes(c->left + c->left_len, rooms.bytes);
@@ -577,8 +582,8 @@ take_waiting(Server *s, Caller ***callers)
 	return count;
 }
 
-void
-calls_review(Server *s)
+static void
+review(Server *s)
 {
 	Caller	  **callers;
 	uint32_t	count = take_waiting(s, &callers);
@@ -605,7 +610,7 @@ server_set_rules(Server *s, Slice encoded)
 	}
 	rules_free(s->rules);
 	s->rules = rules;
-	calls_review(s);
+	review(s);
 	return WIRE_OK;
 }
 
@@ -633,7 +638,6 @@ server_expire_calls(Server *s, uint64_t now, uint64_t ms)
 void
 calls_free(Server *s)
 {
-	s->use_handlers = false;
 	while (s->waiting.first != NULL || s->running.first != NULL)
 	{
 		Caller	   *caller = (s->waiting.first != NULL ? s->waiting.first : s->running.first)->caller;
@@ -644,6 +648,4 @@ calls_free(Server *s)
 			call_free(caller->first);
 		caller_unref(caller);
 	}
-	rules_free(s->rules);
-	s->rules = NULL;
 }

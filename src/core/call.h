@@ -27,6 +27,7 @@ typedef struct Call Call;
 #define CALLER_MAX_CALLS	1000	/* that one socket may have waiting */
 #define SERVER_MAX_CALLS	10000	/* ... all together */
 #define SERVER_MAX_CALL_BYTES (64u * 1024 * 1024)
+#define CALL_MAX_LEFT		65536	/* bytes of names that a connect remembers as left */
 #define JOIN_CHECKS_MAX		10	/* how often a join is checked again before it is refused */
 
 struct Caller
@@ -72,13 +73,14 @@ struct Call
 	bool		has_ack;
 	bool		marker_seen;
 	bool		answered;		/* `reply` is there, its marker not yet */
-	bool		stale;			/* a leave overlapped it: the join is to be checked again */
+	bool		stale;			/* a leave overlapped it: the join is to be checked again; connect: */
+								/* more were left than `left` holds, so it joins no further room */
 	uint8_t		checks;			/* so many times that was done */
 	uint64_t	ack;
 	uint8_t    *room;			/* what `name` points to once it is a join */
 	uint8_t    *reply;			/* while the marker is awaited */
 	size_t		reply_len;
-	uint8_t    *left;			/* connect: names of rooms that a leave overlapped, each with its length */
+	uint8_t    *left;			/* connect: rooms that leaves overlapped, as an EnvelopeList's bytes */
 	uint32_t	left_count;
 	size_t		left_len;
 	size_t		size;			/* of `bytes` */
@@ -153,10 +155,7 @@ extern void call_overlap(Caller *caller, EnvelopeList rooms);
 /* A marker came over the bus. */
 extern void call_marker(Server *s, Slice marker);
 
-/* The rules or the way to the database have changed: what waits is looked at again. */
-extern void calls_review(Server *s);
-
-/* Frees what is left, at the server's end. */
+/* Frees what is left, at the server's end: all sockets have left. */
 extern void calls_free(Server *s);
 
 /* ---- between call.c, caller.c and builtin.c ---- */

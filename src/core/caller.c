@@ -16,6 +16,16 @@
 
 /* ---- callers ---- */
 
+/* Whatever escapes it is written with. */
+static bool
+is_token(Slice raw_key)
+{
+	uint8_t		name[2 + 5 * 6];	/* each letter escaped */
+	long		len = raw_key.len <= sizeof(name) ? json_unquote(raw_key, name) : -1;
+
+	return len >= 0 && slice_equal(slice(name, (size_t) len), SLICE_LITERAL("token"));
+}
+
 /* The members of the CONNECT's payload but the token. */
 static void
 add_auth(Text *t, Slice auth)
@@ -30,7 +40,7 @@ add_auth(Text *t, Slice auth)
 	{
 		while (json_next(&walk, &key, &value))
 		{
-			if (slice_equal(key, SLICE_LITERAL("\"token\"")))
+			if (is_token(key))
 				continue;
 			text_add_string(t, any ? "," : "");
 			text_add(t, key);

@@ -104,6 +104,10 @@ server_free(Server *s)
 	for (uint32_t i = 0; i < s->dirty.count; i++)
 		((Session *) s->dirty.items[i])->dirty = false;
 	free_dead(s);
+	/* Nobody is there any more to run what the sockets would leave behind. */
+	s->use_handlers = false;
+	rules_free(s->rules);
+	s->rules = NULL;
 	each_session(s, forget);
 	calls_free(s);
 	throttle_free(s->throttle);

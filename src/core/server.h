@@ -126,10 +126,11 @@ typedef struct ServerHooks
 
 	/*
 	 * There is something to send: first, if s->poll is set, answer that GET
-	 * with session_poll_take(), whatever the transport is by now; then, on a WebSocket, send from s->queue what it takes now
-	 * (queue_at, queue_drop; add to COUNTER_BYTES_OUT).  What is left is the
-	 * transport's to continue: it calls session_mark_dirty() when it can write
-	 * again, also when nothing is left.  Called from server_flush() only.
+	 * with session_poll_take(), whatever the transport is by now; then, on a
+	 * WebSocket, send from s->queue what it takes now (queue_at, queue_drop;
+	 * add to COUNTER_BYTES_OUT).  What is left is the transport's to continue:
+	 * it calls session_mark_dirty() when it can write again, also when nothing
+	 * is left.  Called from server_flush() only.
 	 * May close s by session_ws_gone(), but no other session.
 	 */
 	void		(*flush) (void *ctx, Session *s);
@@ -137,7 +138,8 @@ typedef struct ServerHooks
 	/*
 	 * The session is over: answer its parked poll (s->poll) with what
 	 * session_poll_take() gives, drop the POST that is being read
-	 * (s->posting), hang up s->ws and s->probe, forget the pointer.  Called once per session; must not close another session.
+	 * (s->posting), hang up s->ws and s->probe, forget the pointer.  Called
+	 * once per session; must not close another session.
 	 */
 	void		(*closed) (void *ctx, Session *s, CloseReason reason);
 

@@ -6,15 +6,18 @@
 
 #include "rig.h"
 
-#include "core/call.h"
+#include "core/session_state.h"
 #include "core/text.h"
 
 static int	rules_asked;
+
+static int	waiting_told;
 
 static void
 on_waiting(void *ctx)
 {
 	(void) ctx;
+	waiting_told++;
 }
 
 static void
@@ -228,13 +231,27 @@ events(void)
 	CHECK(server_counters(rig.server)[COUNTER_CALLS_DROPPED] == 1);
 	rig_stop();
 
-	unit_case("the end comes while calls wait and run");
+	unit_case("caps: disconnects go beyond that of bytes, events do not");
+	start("d /\ne / add\n");
+	a = rig_connect(0, "1", "t");
+	b = rig_connect(1, "2", "t");
+	rig.server->call_bytes += SERVER_MAX_CALL_BYTES - 5;
+	rig_send(a, "41");
+	rig_send(b, "42[\"add\",\"more than fits\"]");
+	SAID(b, "42[\"error\",{\"event\":\"add\",\"message\":\"too many events are waiting\",\"code\":\"queue_full\"}]");
+	rig.server->call_bytes -= SERVER_MAX_CALL_BYTES - 5;
+	rig_stop();
+
+	unit_case("the end comes while calls wait and run; nobody is asked to run more");
 	start("e / add\nd /\n");
 	a = rig_connect(0, "1", "t");
 	rig_send(a, "421[\"add\",1]");
 	rig_send(a, "421[\"add\",2]");
 	CHECK(server_call_next(rig.server) != NULL);
+	rig_connect(1, "2", "t");	/* on_disconnect is due for it */
+	waiting_told = 0;
 	rig_stop();
+	CHECK(waiting_told == 0);
 }
 
 static void
@@ -450,6 +467,24 @@ life(void)
 	CHECK(server_call_next(rig.server) == NULL);
 	rig_emit("user:1", "", 0, 0, "2[\"hello\"]");
 	SAID(a, "");
+
+	unit_case("the token is not passed on, however it is written; headers and query are objects");
+	rig_send(a, "40{\"user\":\"1\",\"tenant\":\"t\",\"token\":\"x\",\"\\u0074ok\\u0065n\":\"y\",\"z\":\"token\"}");
+	c = next(HANDLER_CONNECT, "", "[]");
+	CHECK(strstr(c->caller->handshake, "{\"auth\":{\"user\":\"1\",\"tenant\":\"t\",\"z\":\"token\"},\"headers\":{},\"query\":{},") == c->caller->handshake);
+	refuse(c, "no", "PT403");
+	rig_forget(a);
+
+	unit_case("more leaves during on_connect than are remembered: no further room");
+	rig_send(a, "40{\"user\":\"1\",\"tenant\":\"t\"}");
+	c = next(HANDLER_CONNECT, "", "[]");
+	for (size_t len = 0; len <= CALL_MAX_LEFT; len += 4 + strlen("other"))
+		command(ENVELOPE_SOCKETS_LEAVE, "user:1", "other");
+	answer(c, "[\"extra\"]", false);
+	rig_emit("extra", "", 0, 0, "2[\"n\"]");
+	SAID(a, "40{\"sid\":\"*\"}");
+	rig_send(a, "41");
+	answer(next(HANDLER_DISCONNECT, "", "[\"client namespace disconnect\"]"), "[]", false);
 
 	unit_case("who leaves while on_connect runs departs when it has");
 	rig_send(a, "40{\"user\":\"1\",\"tenant\":\"t\"}");
