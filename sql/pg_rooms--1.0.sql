@@ -160,6 +160,7 @@ COMMENT ON FUNCTION rooms.disconnect_sockets(text, boolean, text) IS
  * The signatures in rooms.handlers are text, so that a function may be dropped
  * and made again, and that dumps and upgrades keep them.  Who may write the
  * table decides what clients can call: there are only the functions for it.
+ * The gateway does not call them yet.
  */
 
 CREATE TYPE rooms.event AS (

@@ -2,7 +2,7 @@
  * handler_function.c - which SQL functions may be handlers.
  *
  * Called by registration.c, so that a function that cannot work is refused
- * when it is registered, and by handle.c at each call, as it may have been
+ * when it is registered, and at each call, as it may have been
  * dropped or replaced since.  Signatures are text, not oids, so that a function
  * that is made again works again, and that pg_dump and pg_upgrade keep them.
  *
