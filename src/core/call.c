@@ -430,6 +430,8 @@ fail(Call *c, const char *message, const char *code)
 {
 	const CallResult r = {.outcome = CALL_FAILED,.message = slice_cstring(message),.code = slice_cstring(code)};
 
+	/* Out of the list of those that can be dropped: a refused socket leaves on the way. */
+	set_state(c, CALL_RUNNING);
 	complete(c, &r);
 }
 

@@ -258,6 +258,7 @@ static void
 rules(void)
 {
 	Client	   *a;
+	Client	   *b;
 
 	unit_case("until the rules are known everything waits");
 	start(NULL);
@@ -294,6 +295,30 @@ rules(void)
 	server_flush(rig.server);
 	SAID(a, "42[\"error\",{\"event\":\"other\",\"message\":\"the database cannot be reached\",\"code\":\"unavailable\"}] "
 		 "431[{\"error\":{\"message\":\"the database cannot be reached\",\"code\":\"unavailable\"}}]");
+
+	unit_case("... a CONNECT, too, and the client may try again; so when handlers are turned off");
+	CHECK(rig_set_rules("c /\nd /\ne / other\n") == WIRE_OK);
+	for (int i = 0; i < 2; i++)
+	{
+		b = rig_open(1, TRANSPORT_WEBSOCKET);
+		rig_forget(b);
+		rig_send(b, "40{\"user\":\"2\",\"tenant\":\"t\"}");
+		SAID(b, "");
+		if (i == 0)
+		{
+			rig_wait(11000);
+			server_expire_calls(rig.server, rig.now, 10000);
+			server_flush(rig.server);
+			SAID(b, "44{\"message\":\"the database cannot be reached\",\"data\":{\"code\":\"unavailable\"}}");
+			CHECK(server_call_next(rig.server) == NULL);
+			rig_send(b, "1");
+		}
+	}
+	server_use_handlers(rig.server, false);
+	server_flush(rig.server);
+	SAID(b, "44{\"message\":\"events are not handled any more\",\"data\":{\"code\":\"unavailable\"}}");
+	server_use_handlers(rig.server, true);
+	CHECK(rig_set_rules("e / other\n") == WIRE_OK);
 
 	unit_case("without handlers events are ignored, CONNECTs answered");
 	rig_send(a, "421[\"other\",1]");
