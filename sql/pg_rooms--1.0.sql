@@ -160,7 +160,6 @@ COMMENT ON FUNCTION rooms.disconnect_sockets(text, boolean, text) IS
  * The signatures in rooms.handlers are text, so that a function may be dropped
  * and made again, and that dumps and upgrades keep them.  Who may write the
  * table decides what clients can call: there are only the functions for it.
- * The gateway does not call them yet.
  */
 
 CREATE TYPE rooms.event AS (
@@ -276,7 +275,62 @@ COMMENT ON FUNCTION rooms.off_disconnect(text) IS
 	'removes the handler of disconnects; false if there is none';
 
 
+/* Inside a handler: whose event it is.  NULL elsewhere, so everybody may ask. */
+
+CREATE FUNCTION rooms.current_sid() RETURNS text
+AS 'MODULE_PATHNAME', 'rooms_current_sid'
+LANGUAGE C STABLE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION rooms.current_sid() IS
+	'inside a handler: the socket whose event it is';
+
+CREATE FUNCTION rooms.current_user_id() RETURNS text
+AS 'MODULE_PATHNAME', 'rooms_current_user_id'
+LANGUAGE C STABLE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION rooms.current_user_id() IS
+	'inside a handler: the verified user id of the socket';
+
+CREATE FUNCTION rooms.current_tenant_id() RETURNS text
+AS 'MODULE_PATHNAME', 'rooms_current_tenant_id'
+LANGUAGE C STABLE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION rooms.current_tenant_id() IS
+	'inside a handler: the verified tenant id of the socket';
+
+CREATE FUNCTION rooms.claims() RETURNS jsonb
+AS 'MODULE_PATHNAME', 'rooms_claims'
+LANGUAGE C STABLE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION rooms.claims() IS
+	'inside a handler: the claims of the socket''s token';
+
+
 /* What the gateway calls.  Its login role needs EXECUTE. */
+
+CREATE FUNCTION rooms.handle(
+	kind "char",
+	namespace text,
+	name text,
+	args bytea,
+	attachments bytea,
+	sid text,
+	user_id text,
+	tenant_id text,
+	role text,
+	claims text,
+	headers text,
+	handshake text,
+	marker bytea
+) RETURNS bytea
+AS 'MODULE_PATHNAME', 'rooms_handle'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+REVOKE ALL ON FUNCTION rooms.handle("char", text, text, bytea, bytea, text, text, text, text, text, text, text, bytea) FROM PUBLIC;
+COMMENT ON FUNCTION rooms.handle("char", text, text, bytea, bytea, text, text, text, text, text, text, text, bytea) IS
+	'runs the handler of one event, for the gateway';
+
+CREATE FUNCTION rooms.handler_reset() RETURNS boolean
+AS 'MODULE_PATHNAME', 'rooms_handler_reset'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+REVOKE ALL ON FUNCTION rooms.handler_reset() FROM PUBLIC;
+COMMENT ON FUNCTION rooms.handler_reset() IS
+	'takes away what a handler left in its session, for the gateway; true if it emitted';
 
 CREATE FUNCTION rooms.handler_rules() RETURNS bytea
 AS 'MODULE_PATHNAME', 'rooms_handler_rules'

@@ -7,6 +7,7 @@
  */
 #include "postgres.h"
 
+#include "access/detoast.h"
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
 
@@ -112,6 +113,31 @@ argument_array(FunctionCallInfo fcinfo, int n, const char *name)
 				 errmsg("%s must be a one-dimensional array", name),
 				 errhint("Flatten it, for example with unnest() and array_agg().")));
 	return array;
+}
+
+void
+argument_attachments(ArrayType *attachments, ListBuilder *list)
+{
+	Datum	   *values;
+	bool	   *nulls;
+	int			count;
+
+	deconstruct_array(attachments, BYTEAOID, -1, false, TYPALIGN_INT, &values, &nulls, &count);
+	if (count > ENVELOPE_MAX_ATTACHMENTS)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("a message can have at most %d attachments", ENVELOPE_MAX_ATTACHMENTS),
+				 errdetail("There are %d.", count),
+				 errhint("Socket.IO clients close the connection if there are more.")));
+
+	for (int i = 0; i < count; i++)
+	{
+		if (nulls[i])
+			argument_null_error("an element of attachments");
+		/* Its size in memory is known before anything is copied. */
+		packet_check_size(list->bytes.len + toast_raw_datum_size(values[i]) - VARHDRSZ);
+		list_add(list, argument_text(values[i]));
+	}
 }
 
 void

@@ -13,6 +13,7 @@
 #include "utils/array.h"
 
 #include "backend/compat.h"
+#include "backend/list_builder.h"
 #include "wire/envelope.h"
 
 /* The name of an event that is neither empty nor reserved, in the database's encoding. */
@@ -29,8 +30,11 @@ extern EnvelopeList argument_rooms(FunctionCallInfo fcinfo, int n, const char *n
 /* An array that has at most one dimension. */
 extern ArrayType *argument_array(FunctionCallInfo fcinfo, int n, const char *name);
 
-/* The pieces.  What a text holds, which must not be NULL: */
+/* The pieces.  What a text or a bytea holds, which must not be NULL: */
 extern Slice argument_text(Datum value);
+
+/* Adds the elements of a bytea[], which a message carries. */
+extern void argument_attachments(ArrayType *attachments, ListBuilder *list);
 
 /* Raises the ERROR for an empty or reserved event name. */
 extern void argument_check_event(Slice event);

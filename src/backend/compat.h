@@ -44,6 +44,15 @@
 	(AssertMacro((owner) == NULL), (CreateWaitEventSet) (TopMemoryContext, (size)))
 #endif
 
+/* 16: one function checks the rights to any object; who is a member need not be allowed to SET ROLE. */
+#if PG_VERSION_NUM < 160000
+#include "catalog/pg_namespace.h"
+#include "utils/acl.h"
+#define object_aclcheck(class, object, role, mode) \
+	((class) == NamespaceRelationId ? pg_namespace_aclcheck(object, role, mode) : pg_proc_aclcheck(object, role, mode))
+#define member_can_set_role(member, role) is_member_of_role(member, role)
+#endif
+
 /* 16: a check hook's new value and extra come from guc.c's own context, before it from malloc(). */
 #if PG_VERSION_NUM < 160000
 #include <stdlib.h>

@@ -335,31 +335,8 @@ attachments_argument(FunctionCallInfo fcinfo, int n)
 {
 	ArrayType  *attachments = argument_array(fcinfo, n, "attachments");
 	ListBuilder list;
-	Datum	   *values;
-	bool	   *nulls;
-	int			count;
-
-	deconstruct_array(attachments, BYTEAOID, -1, false, TYPALIGN_INT, &values, &nulls, &count);
-	if (count == 0)
-		return (EnvelopeList) {0};
-	if (count > ENVELOPE_MAX_ATTACHMENTS)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("a message can have at most %d attachments", ENVELOPE_MAX_ATTACHMENTS),
-				 errdetail("There are %d.", count),
-				 errhint("Socket.IO clients close the connection if there are more.")));
 
 	list_begin(&list);
-	for (int i = 0; i < count; i++)
-	{
-		bytea	   *bytes;
-
-		if (nulls[i])
-			argument_null_error("an element of attachments");
-		/* Its size in memory is known before anything is copied. */
-		packet_check_size(list.bytes.len + toast_raw_datum_size(values[i]) - VARHDRSZ);
-		bytes = DatumGetByteaPP(values[i]);
-		list_add(&list, slice(VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes)));
-	}
+	argument_attachments(attachments, &list);
 	return list_finish(&list);
 }

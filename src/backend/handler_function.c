@@ -66,6 +66,7 @@ handler_function_make(HandlerKind kind, Oid oid)
 	f->schema = proc->pronamespace;
 	f->returns_set = proc->proretset;
 	f->result = proc->prorettype;
+	f->returns_reply = f->result == handler_type("reply");
 	if (proc->prokind != PROKIND_FUNCTION)
 		refuse(kind, f, "It is not an ordinary function.");
 	read_parameters(kind, f, proc);

@@ -25,6 +25,7 @@ typedef struct HandlerFunction
 	Oid		   *types;			/* of the parameters */
 	Oid			result;
 	bool		returns_set;
+	bool		returns_reply;	/* the result is a rooms.reply */
 } HandlerFunction;
 
 /*

@@ -67,9 +67,12 @@ typedef struct Outbox
 	bool		closed;			/* PRE_COMMIT or PRE_PREPARE is over: too late to emit */
 	bool		written;		/* the record is in WAL and our slot set */
 	FullTransactionId spooled;	/* the spool file to remove if PREPARE fails */
+	bool		has_marker;		/* to follow the messages */
+	uint8		marker[HANDLER_MARKER_SIZE];
 } Outbox;
 
 static Outbox outbox;
+static bool marked = false;		/* a transaction with a marker has committed */
 
 static void xact_callback(XactEvent event, void *arg);
 static void subxact_callback(SubXactEvent event, SubTransactionId mine,
@@ -77,6 +80,7 @@ static void subxact_callback(SubXactEvent event, SubTransactionId mine,
 static bool database_is_served(void);
 static void mark_level(int nest_level);
 static void grow(Size needed);
+static void append_marker(void);
 static XLogRecPtr write_record(void);
 static void write_spool(XLogRecPtr lsn);
 static void finish_commit(void);
@@ -159,6 +163,22 @@ outbox_reserve(Size size)
 	return at;
 }
 
+void
+outbox_set_marker(const uint8 marker[HANDLER_MARKER_SIZE])
+{
+	outbox.has_marker = true;
+	memcpy(outbox.marker, marker, HANDLER_MARKER_SIZE);
+}
+
+bool
+outbox_take_marked(void)
+{
+	bool		result = marked;
+
+	marked = false;
+	return result;
+}
+
 /*
  * A look-up in the syscache each time, not a flag of our own: this way ALTER
  * DATABASE RENAME and a reload take effect at once.
@@ -207,12 +227,24 @@ grow(Size needed)
 	outbox.allocated = target;
 }
 
+/* Behind everything, also what deferred triggers emitted. */
+static void
+append_marker(void)
+{
+	Envelope	e = {.kind = ENVELOPE_MARKER,.nsp = SLICE_LITERAL("/"),
+		.packet = slice(outbox.marker, HANDLER_MARKER_SIZE)};
+
+	envelope_encode(&e, outbox_reserve(envelope_size(&e)));
+}
+
 static void
 xact_callback(XactEvent event, void *arg pg_attribute_unused())
 {
 	switch (event)
 	{
 		case XACT_EVENT_PRE_COMMIT:
+			if (outbox.count > 0 && outbox.has_marker)
+				append_marker();
 			if (outbox.count > 0)
 				write_record();
 			outbox.closed = true;
@@ -298,6 +330,7 @@ finish_commit(void)
 		shared_want_flush(XactLastCommitEnd);
 		shared_slot_clear();
 		shared_wake_worker(false);
+		marked = marked || outbox.has_marker;
 	}
 	else if (pg_atomic_read_u32(&rooms_shared->held_prepared) != 0)
 		shared_wake_worker(false);

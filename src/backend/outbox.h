@@ -10,6 +10,8 @@
 
 #include "postgres.h"
 
+#include "wire/handler.h"
+
 /* Registers the transaction callbacks; once, from _PG_init, when preloaded. */
 extern void outbox_init(void);
 
@@ -31,5 +33,14 @@ extern void outbox_check(void);
  * (pg_rooms.max_message_size) is the caller's to check.  Calls outbox_check().
  */
 extern uint8 *outbox_reserve(Size size);
+
+/*
+ * If this transaction has messages when it commits, this marker
+ * (wire/handler.h) is to follow them.
+ */
+extern void outbox_set_marker(const uint8 marker[HANDLER_MARKER_SIZE]);
+
+/* Has a marker been written by a transaction that committed since the last call? */
+extern bool outbox_take_marked(void);
 
 #endif							/* ROOMS_BACKEND_OUTBOX_H */

@@ -2,7 +2,8 @@
  * row_json.c - writes a row's columns as members of a JSON object.
  *
  * Called by emit_row.c with the columns of one table, prepared once per
- * statement, in a context that is reset after each row.  Kinds and formats
+ * statement, in a context that is reset after each row, and by
+ * handler_reply.c with what a handler returned.  Kinds and formats
  * are those of to_json() (json_categorize_type() and datum_to_json() in
  * src/backend/utils/adt/json.c), written straight into the packet: to_jsonb()
  * of the whole row would look up every column's type again for each row.
@@ -41,14 +42,11 @@ void
 row_column_init(RowColumn *column, Form_pg_attribute attribute)
 {
 	StringInfoData key;
-	Oid			function;
 
+	row_value_init(column, attribute->atttypid);
 	column->attnum = attribute->attnum;
 	column->typlen = attribute->attlen;
 	column->typbyval = attribute->attbyval;
-	column->type = getBaseType(attribute->atttypid);
-	column->kind = classify(column->type, &function);
-	fmgr_info(function, &column->convert);
 
 	initStringInfo(&key);
 	packet_append_string(&key, slice_cstring(NameStr(attribute->attname)));
@@ -60,6 +58,22 @@ void
 row_column_append(StringInfo out, RowColumn *column, Datum value, bool isnull)
 {
 	appendStringInfoString(out, column->key);
+	row_value_append(out, column, value, isnull);
+}
+
+void
+row_value_init(RowColumn *column, Oid type)
+{
+	Oid			function;
+
+	column->type = getBaseType(type);
+	column->kind = classify(column->type, &function);
+	fmgr_info(function, &column->convert);
+}
+
+void
+row_value_append(StringInfo out, RowColumn *column, Datum value, bool isnull)
+{
 	if (isnull)
 		appendBinaryStringInfo(out, "null", 4);
 	else

@@ -1,5 +1,5 @@
 /*
- * row_json.h - a table's column as a member of a JSON object.
+ * row_json.h - values as JSON, and a table's column as a member of an object.
  *
  * What to_json() makes of a value, but for numbers that JavaScript cannot
  * hold (packet.h), and with the look-ups done once.
@@ -44,5 +44,9 @@ extern void row_column_init(RowColumn *column, Form_pg_attribute attribute);
 
 /* Appends the key and the value. */
 extern void row_column_append(StringInfo out, RowColumn *column, Datum value, bool isnull);
+
+/* The same for a value of some type that is no column: without key and number. */
+extern void row_value_init(RowColumn *column, Oid type);
+extern void row_value_append(StringInfo out, RowColumn *column, Datum value, bool isnull);
 
 #endif							/* ROOMS_BACKEND_ROW_JSON_H */
