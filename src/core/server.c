@@ -6,7 +6,7 @@
  * One turn of the event loop: messages and requests come in and mark sessions
  * dirty, then one flush writes each of them once, however many frames it got.
  *
- * The path of a message: server_message() - [throttle] - emit() -
+ * The path of a message: server_message() - [throttle] - server_emit() -
  * registry_each() - deliver() - session_push().  Nothing on it allocates per
  * recipient or looks into the message.
  *
@@ -22,7 +22,10 @@
 #include "core/alloc.h"
 #include "core/session_state.h"
 
-static void emit(void *ctx, const Envelope *e);
+#define THROTTLE_MAX	(64 * 1024 * 1024)	/* bytes of throttled messages and their keys */
+
+static void emit_throttled(void *ctx, const Envelope *e);
+static void note_unflushed(Server *s, size_t bytes);
 static void close_slow(Server *s);
 static void free_dead(Server *s);
 
@@ -67,7 +70,7 @@ server_new(const ServerOptions *options, const ServerHooks *hooks, uint64_t now)
 	s->key = random_key(s);
 	s->registry = registry_new(random_key(s));
 	timer_wheel_init(&s->wheel, now);
-	s->throttle = throttle_new(&s->wheel, random_key(s), emit, s);
+	s->throttle = throttle_new(&s->wheel, random_key(s), THROTTLE_MAX, emit_throttled, s);
 	s->ping = frame_packet(SLICE_LITERAL("2"));
 	s->hooks.random(s->hooks.ctx, (uint8_t *) &s->marker, sizeof(s->marker));
 	return s;
@@ -316,11 +319,9 @@ deliver(void *ctx, Member *m)
 	d->server->counters[COUNTER_DELIVERIES]++;
 }
 
-/* Also called by the throttle, now or when a key's interval is over. */
-static void
-emit(void *ctx, const Envelope *e)
+void
+server_emit(Server *s, const Envelope *e)
 {
-	Server	   *s = ctx;
 	Namespace  *n = registry_find_namespace(s->registry, e->nsp);
 	Delivery	d = {.server = s, .envelope = e};
 
@@ -331,10 +332,38 @@ emit(void *ctx, const Envelope *e)
 		frame_unref(d.frame);
 }
 
-void
-server_emit(Server *s, const Envelope *e)
+/* Called by the throttle: at once, or by its timer, where many keys may be due in one tick. */
+static void
+emit_throttled(void *ctx, const Envelope *e)
 {
-	emit(s, e);
+	server_emit(ctx, e);
+	note_unflushed(ctx, e->packet.len + e->attachments.bytes.len);
+}
+
+static void
+offer_throttled(Server *s, const Envelope *e, Slice bytes)
+{
+	switch (throttle_offer(s->throttle, e, bytes, s->now))
+	{
+		case THROTTLE_REPLACED:
+			s->counters[COUNTER_THROTTLED]++;
+			break;
+		case THROTTLE_FULL:
+			s->counters[COUNTER_THROTTLE_FULL]++;
+			break;
+		case THROTTLE_SENT:
+		case THROTTLE_KEPT:
+			break;
+	}
+}
+
+/* Half a cap: what is queued between two flushes never makes a session slow. */
+static void
+note_unflushed(Server *s, size_t bytes)
+{
+	s->unflushed += bytes;
+	if (s->unflushed > s->options.max_queued / 2)
+		server_flush(s);
 }
 
 WireResult
@@ -356,14 +385,10 @@ server_message(Server *s, const LinkMessage *m, uint64_t now)
 	else if (e.kind != ENVELOPE_EMIT)
 		command(s, &e);
 	else if (e.throttle_ms == 0)
-		emit(s, &e);
-	else if (throttle_offer(s->throttle, &e, m->envelope, now))
-		s->counters[COUNTER_THROTTLED]++;
-
-	/* Half a cap: what is queued in one turn never makes a session slow. */
-	s->unflushed += m->envelope.len;
-	if (s->unflushed > s->options.max_queued / 2)
-		server_flush(s);
+		server_emit(s, &e);
+	else
+		offer_throttled(s, &e, m->envelope);
+	note_unflushed(s, m->envelope.len);
 	return WIRE_OK;
 }
 

@@ -5,7 +5,8 @@
  * everything that says where a message goes and what event it is; its entry
  * lives from the message that was sent until an interval passes with nothing
  * waiting.  An entry owns its copy of the newest waiting message.  Nothing
- * here fails; keys and messages come from SQL, which bounds them.
+ * here fails: SQL bounds the size of a key and a message, and what would take
+ * their sum over max_bytes is not kept but sent.
  *
  *   key   u8 all | string namespace | string event | list rooms | list except
  *
@@ -28,7 +29,7 @@ typedef struct Entry
 	Timer		timer;			/* end of the interval */
 	uint64_t	sent;			/* when the last message went out */
 	uint32_t	interval;		/* of the newest message */
-	uint32_t	waiting_len;
+	uint32_t	waiting_len;	/* 0 when nothing waits */
 	uint8_t    *waiting;		/* an encoded envelope, or NULL */
 	uint32_t	key_len;
 	uint8_t		key[];
@@ -39,6 +40,8 @@ struct Throttle
 	TimerWheel *wheel;
 	HashKey		hash_key;
 	HashTable	entries;
+	size_t		bytes;			/* of all entries and what waits in them */
+	size_t		max_bytes;
 	ThrottleSend send;
 	void	   *ctx;
 };
@@ -46,15 +49,41 @@ struct Throttle
 static void interval_over(Timer *timer, uint64_t now);
 
 Throttle *
-throttle_new(TimerWheel *wheel, HashKey key, ThrottleSend send, void *ctx)
+throttle_new(TimerWheel *wheel, HashKey key, size_t max_bytes, ThrottleSend send, void *ctx)
 {
 	Throttle   *t = xcalloc(1, sizeof(*t));
 
 	t->wheel = wheel;
 	t->hash_key = key;
+	t->max_bytes = max_bytes;
 	t->send = send;
 	t->ctx = ctx;
 	return t;
+}
+
+static inline size_t
+entry_size(Slice key)
+{
+	return sizeof(Entry) + key.len;
+}
+
+/* Is there memory for so many bytes in place of those that are given back? */
+static inline bool
+fits(const Throttle *t, size_t bytes, size_t given_back)
+{
+	return t->bytes - given_back + bytes <= t->max_bytes;
+}
+
+/* What waits in the entry is the caller's now; NULL when nothing does. */
+static uint8_t *
+take_waiting(Entry *e)
+{
+	uint8_t    *waiting = e->waiting;
+
+	e->throttle->bytes -= e->waiting_len;
+	e->waiting = NULL;
+	e->waiting_len = 0;
+	return waiting;
 }
 
 static void
@@ -62,7 +91,8 @@ entry_free(Entry *e)
 {
 	timer_clear(e->throttle->wheel, &e->timer);
 	hash_remove(&e->throttle->entries, &e->link);
-	free(e->waiting);
+	free(take_waiting(e));
+	e->throttle->bytes -= entry_size(slice(e->key, e->key_len));
 	free(e);
 }
 
@@ -82,6 +112,12 @@ uint32_t
 throttle_keys(const Throttle *t)
 {
 	return t->entries.count;
+}
+
+size_t
+throttle_bytes(const Throttle *t)
+{
+	return t->bytes;
 }
 
 /* ---- keys ---- */
@@ -155,12 +191,13 @@ find_entry(Throttle *t, Slice key, uint32_t hash)
 static Entry *
 new_entry(Throttle *t, Slice key, uint32_t hash)
 {
-	Entry	   *e = xcalloc(1, sizeof(*e) + key.len);
+	Entry	   *e = xcalloc(1, entry_size(key));
 
 	e->throttle = t;
 	e->timer.fire = interval_over;
 	e->key_len = (uint32_t) key.len;
 	memcpy(e->key, key.data, key.len);
+	t->bytes += entry_size(key);
 	hash_insert(&t->entries, &e->link, hash);
 	return e;
 }
@@ -170,43 +207,47 @@ new_entry(Throttle *t, Slice key, uint32_t hash)
 static void
 sent(Entry *entry, uint64_t now)
 {
-	free(entry->waiting);
-	entry->waiting = NULL;
+	free(take_waiting(entry));
 	entry->sent = now;
 	timer_set(entry->throttle->wheel, &entry->timer, now + entry->interval);
 }
 
-static void
+static ThrottleResult
 keep(Entry *entry, Slice bytes)
 {
-	entry->waiting = xrealloc(entry->waiting, bytes.len);
+	ThrottleResult result = entry->waiting != NULL ? THROTTLE_REPLACED : THROTTLE_KEPT;
+
+	free(take_waiting(entry));
+	entry->waiting = xmalloc(bytes.len);
 	memcpy(entry->waiting, bytes.data, bytes.len);
 	entry->waiting_len = (uint32_t) bytes.len;
+	entry->throttle->bytes += bytes.len;
 	timer_set(entry->throttle->wheel, &entry->timer, entry->sent + entry->interval);
+	return result;
 }
 
-bool
+ThrottleResult
 throttle_offer(Throttle *t, const Envelope *e, Slice bytes, uint64_t now)
 {
 	Slice		key = make_key(e);
 	uint32_t	hash = hash_bytes(t->hash_key, 0, key);
 	Entry	   *entry = find_entry(t, key, hash);
-	bool		first = entry == NULL;
-	bool		replaced;
+	bool		due = entry == NULL || now >= entry->sent + e->throttle_ms;
 
-	if (first)
+	if (entry == NULL && fits(t, entry_size(key), 0))
 		entry = new_entry(t, key, hash);
 	free((void *) key.data);
-	replaced = entry->waiting != NULL;
-	entry->interval = e->throttle_ms;
-	if (first || now >= entry->sent + entry->interval)
+	if (entry == NULL)
 	{
-		sent(entry, now);
 		t->send(t->ctx, e);
+		return THROTTLE_FULL;
 	}
-	else
-		keep(entry, bytes);
-	return replaced;
+	entry->interval = e->throttle_ms;
+	if (!due && fits(t, bytes.len, entry->waiting_len))
+		return keep(entry, bytes);
+	sent(entry, now);
+	t->send(t->ctx, e);
+	return due ? THROTTLE_SENT : THROTTLE_FULL;
 }
 
 static void
@@ -214,17 +255,17 @@ interval_over(Timer *timer, uint64_t now)
 {
 	Entry	   *entry = (Entry *) ((char *) timer - offsetof(Entry, timer));
 	Throttle   *t = entry->throttle;
-	uint8_t    *bytes = entry->waiting;
+	Slice		bytes = slice(entry->waiting, entry->waiting_len);
 	Envelope	e;
 
-	if (bytes == NULL)
+	if (bytes.len == 0)
 	{
 		entry_free(entry);
 		return;
 	}
-	entry->waiting = NULL;
+	take_waiting(entry);
 	sent(entry, now);
-	if (envelope_decode(slice(bytes, entry->waiting_len), &e) == WIRE_OK)
+	if (envelope_decode(bytes, &e) == WIRE_OK)
 		t->send(t->ctx, &e);
-	free(bytes);
+	free((void *) bytes.data);
 }

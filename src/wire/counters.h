@@ -20,6 +20,7 @@
 	C(DELIVERIES, "deliveries")					/* message times recipients put in a queue */ \
 	C(DROPPED_VOLATILE, "dropped_volatile")		/* volatile messages not queued */ \
 	C(THROTTLED, "throttled")					/* throttled values replaced by a later one */ \
+	C(THROTTLE_FULL, "throttle_full")			/* ... sent before their turn, as 64 MB were kept already */ \
 	C(BYTES_OUT, "bytes_out")					/* bytes handed to transports */ \
 	C(PACKETS_IN, "packets_in")					/* Engine.IO packets from clients */ \
 	C(REFUSED_ORIGIN, "refused_origin") \

@@ -347,6 +347,33 @@ throttled(void)
 	rig_stop();
 }
 
+static void
+throttled_at_once(void)
+{
+	ServerOptions options = rig_options;
+	char		packet[1001];
+	char		event[24];
+	Client	   *a;
+
+	unit_case("throttle: many messages that are due at once do not make their client slow");
+	options.max_queued = 10000;
+	rig_start_with(&options);
+	a = rig_connect(0, "1", "x");
+	memset(packet, 'x', sizeof(packet) - 1);
+	packet[1000] = '\0';
+	for (int i = 0; i < 2 * 60; i++)
+	{
+		snprintf(event, sizeof(event), "2[\"%03d\"", i / 2);
+		memcpy(packet, event, 7);
+		rig_emit("user:1", "", 0, 1000, packet);
+		rig_forget(a);
+	}
+	CHECK(counter(COUNTER_DELIVERIES) == 60);
+	rig_wait(1000 + TIMER_TICK_MS);
+	CHECK(a->s != NULL && counter(COUNTER_DELIVERIES) == 120);
+	rig_stop();
+}
+
 static bool
 run_command(EnvelopeKind kind, uint8_t flags, const char *in, const char *rooms)
 {
@@ -522,6 +549,7 @@ main(void)
 	volatiles();
 	slow();
 	throttled();
+	throttled_at_once();
 	commands();
 	life();
 	return unit_done();

@@ -1,6 +1,7 @@
 /*
  * test_throttle.c - first at once, then at most one per interval, the last
- * one always; and what makes two messages the same key.
+ * one always; what makes two messages the same key; and what happens when
+ * the memory for it is used up.
  */
 #include "unit.h"
 
@@ -25,12 +26,18 @@ note(void *ctx, const Envelope *e)
 }
 
 static void
-start(void)
+start_with(size_t max_bytes)
 {
 	now = START;
 	sent[0] = '\0';
 	timer_wheel_init(&wheel, now);
-	throttle = throttle_new(&wheel, (HashKey) {1, 2}, note, NULL);
+	throttle = throttle_new(&wheel, (HashKey) {1, 2}, max_bytes, note, NULL);
+}
+
+static void
+start(void)
+{
+	start_with(SIZE_MAX);
 }
 
 static void
@@ -60,7 +67,7 @@ list(uint8_t *buffer, const char *names)
 }
 
 /* Rooms and except are one letter each. */
-static bool
+static ThrottleResult
 offer(const char *nsp, const char *rooms, const char *except, const char *packet, uint32_t ms)
 {
 	uint8_t		buffers[2][200];
@@ -92,12 +99,12 @@ timing(void)
 {
 	unit_case("the first goes out at once, the last when the interval is over, those between never");
 	start();
-	CHECK(!offer("/", "a", "", "2[\"e\",1]", 160));
+	CHECK(offer("/", "a", "", "2[\"e\",1]", 160) == THROTTLE_SENT);
 	CHECK(was_sent("0:2[\"e\",1]"));
 	wait(16);
-	CHECK(!offer("/", "a", "", "2[\"e\",2]", 160));
-	CHECK(offer("/", "a", "", "2[\"e\",3]", 160));
-	CHECK(offer("/", "a", "", "2[\"e\",4]", 160));
+	CHECK(offer("/", "a", "", "2[\"e\",2]", 160) == THROTTLE_KEPT);
+	CHECK(offer("/", "a", "", "2[\"e\",3]", 160) == THROTTLE_REPLACED);
+	CHECK(offer("/", "a", "", "2[\"e\",4]", 160) == THROTTLE_REPLACED);
 	wait(140);
 	CHECK(was_sent(""));
 	wait(20);
@@ -133,11 +140,11 @@ timing(void)
 	start();
 	offer("/", "a", "", "2[\"e\",1]", 3600000);
 	wait(80);
-	CHECK(!offer("/", "a", "", "2[\"e\",2]", 160));
+	CHECK(offer("/", "a", "", "2[\"e\",2]", 160) == THROTTLE_KEPT);
 	wait(80);
 	CHECK(was_sent("0:2[\"e\",1] 160:2[\"e\",2]"));
 	offer("/", "a", "", "2[\"e\",3]", 3600000);
-	CHECK(offer("/", "a", "", "2[\"e\",4]", 0));
+	CHECK(offer("/", "a", "", "2[\"e\",4]", 0) == THROTTLE_SENT);
 	CHECK(was_sent("160:2[\"e\",4]"));
 	wait(1000);
 	CHECK(was_sent(""));
@@ -209,10 +216,78 @@ keys(void)
 	stop();
 }
 
+static void
+bounds(void)
+{
+	size_t		one_key;
+	size_t		one_waiting;
+	int			results[4] = {0};
+
+	unit_case("bytes are counted, and given back");
+	start();
+	offer("/", "a", "", "2[\"e\",1]", 160);
+	one_key = throttle_bytes(throttle);
+	offer("/", "a", "", "2[\"e\",2]", 160);
+	one_waiting = throttle_bytes(throttle) - one_key;
+	CHECK(one_key > 0 && one_waiting > 0);
+	offer("/", "a", "", "2[\"e\",3]", 160);
+	CHECK(throttle_bytes(throttle) == one_key + one_waiting);
+	wait(176);
+	CHECK(throttle_bytes(throttle) == one_key);
+	wait(176);
+	CHECK(throttle_bytes(throttle) == 0 && throttle_keys(throttle) == 0);
+	stop();
+
+	unit_case("no memory for a key: its messages go out at once, in order, until there is");
+	start_with(one_key + one_waiting);
+	offer("/", "a", "", "2[\"e\",1]", 160);
+	CHECK(offer("/", "a", "", "2[\"e\",2]", 160) == THROTTLE_KEPT);
+	CHECK(offer("/", "b", "", "2[\"e\",3]", 160) == THROTTLE_FULL);
+	CHECK(offer("/", "b", "", "2[\"e\",4]", 160) == THROTTLE_FULL);
+	CHECK(was_sent("0:2[\"e\",1] 0:2[\"e\",3] 0:2[\"e\",4]"));
+	CHECK(offer("/", "a", "", "2[\"e\",5]", 160) == THROTTLE_REPLACED);
+	wait(352);
+	CHECK(was_sent("160:2[\"e\",5]"));
+	CHECK(offer("/", "b", "", "2[\"e\",6]", 160) == THROTTLE_SENT);
+	CHECK(offer("/", "b", "", "2[\"e\",7]", 160) == THROTTLE_KEPT);
+	stop();
+
+	unit_case("no memory for a message: it goes out in place of what waited, and begins an interval");
+	start_with(one_key + one_waiting);
+	offer("/", "a", "", "2[\"e\",1]", 160);
+	offer("/", "a", "", "2[\"e\",2]", 160);
+	wait(80);
+	CHECK(offer("/", "a", "", "2[\"e\",33]", 160) == THROTTLE_FULL);
+	CHECK(throttle_bytes(throttle) == one_key);
+	CHECK(was_sent("0:2[\"e\",1] 80:2[\"e\",33]"));
+	CHECK(offer("/", "a", "", "2[\"e\",4]", 160) == THROTTLE_KEPT);
+	wait(160);
+	CHECK(was_sent("240:2[\"e\",4]"));
+	stop();
+
+	unit_case("a million keys for a day: no more than the bound is kept");
+	start_with(100 * (one_key + one_waiting));
+	for (int i = 0; i < 1000000; i++)
+	{
+		char		packet[40];
+
+		sent[0] = '\0';
+		snprintf(packet, sizeof(packet), "2[\"e%d\"]", i / 2);
+		results[offer("/", "a", "", packet, 86400000)]++;
+		if (throttle_bytes(throttle) > 100 * (one_key + one_waiting))
+			break;
+	}
+	CHECK(results[THROTTLE_SENT] >= 90 && results[THROTTLE_KEPT] >= 90);
+	CHECK(results[THROTTLE_SENT] + results[THROTTLE_KEPT] + results[THROTTLE_FULL] == 1000000);
+	CHECK(throttle_keys(throttle) == (uint32_t) results[THROTTLE_SENT]);
+	stop();
+}
+
 int
 main(void)
 {
 	timing();
 	keys();
+	bounds();
 	return unit_done();
 }
