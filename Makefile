@@ -15,7 +15,7 @@ GATEWAY_SOURCES := $(wildcard src/gateway/*.c)
 OBJS = $(BACKEND_SOURCES:.c=.o) $(WIRE_SOURCES:.c=.o)
 GATEWAY = pg_rooms_gateway
 GATEWAY_OBJS = $(GATEWAY_SOURCES:.c=.o) $(CORE_SOURCES:.c=.o) $(WIRE_SOURCES:.c=.o)
-GATEWAY_LIBS = -lwebsockets -luv -ljwt -ljansson -lssl -lcrypto -lseccomp
+GATEWAY_LIBS = -lwebsockets -luv -ljwt -ljansson -lssl -lcrypto -lseccomp -lpq
 
 # Only what PGDLLEXPORT marks leaves the library: core loads modules with
 # RTLD_GLOBAL, and on PostgreSQL 15 every non-static symbol would be visible.
@@ -28,6 +28,7 @@ EXTRA_CLEAN = $(GATEWAY) $(GATEWAY_OBJS) $(patsubst %.o,%.d,$(OBJS) $(GATEWAY_OB
 override with_llvm = no
 
 PG_CONFIG ?= pg_config
+PG_CPPFLAGS += -I$(shell $(PG_CONFIG) --includedir 2>/dev/null)
 PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
 
 all: $(GATEWAY)

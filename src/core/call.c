@@ -493,6 +493,18 @@ server_call_next(Server *s)
 	return c;
 }
 
+uint32_t
+server_calls_waiting(const Server *s)
+{
+	return s->rules != NULL ? s->waiting.count : 0;
+}
+
+bool
+server_has_calls(const Server *s)
+{
+	return s->waiting.count > 0;
+}
+
 void
 server_call_done(Server *s, Call *c, const CallResult *r, uint64_t now)
 {

@@ -116,6 +116,10 @@ typedef struct CallResult
 /* The call that has waited longest, or NULL.  It is then in flight until server_call_done(). */
 extern Call *server_call_next(Server *s);
 
+/* How many calls server_call_next() has; and are there any, also those that wait for the rules? */
+extern uint32_t server_calls_waiting(const Server *s);
+extern bool server_has_calls(const Server *s);
+
 /* Its answer; the call is not the caller's any more.  Also when it could not be run at all. */
 extern void server_call_done(Server *s, Call *c, const CallResult *r, uint64_t now);
 

@@ -71,7 +71,7 @@ extern int	http_writable(Conn *c);
 extern void http_gone(Conn *c);
 
 /* Reads the head of the request or upgrade that libwebsockets is dealing with. */
-extern void http_read_request(struct lws *wsi, EngineRequest *q);
+extern void http_read_request(struct lws *wsi, EngineRequest *q, bool collect);
 
 extern HttpParking *http_parking_new(uv_loop_t *loop);
 extern void http_parking_free(HttpParking *p);

@@ -36,7 +36,8 @@
 #include "gateway/recv_guard.h"
 
 #define MAX_PARAMETERS		32
-#define PARAMETER_MAX		128
+#define PARAMETER_MAX		1024
+#define FIELD_MAX			4096
 #define BODY_MS				20000	/* a whole body may take so long ... */
 #define BODY_BYTES_PER_MS	16		/* ... and the time that this rate needs */
 #define ANSWER_TIMEOUT_S	60
@@ -52,6 +53,7 @@ static HttpMethod http_method(struct lws *wsi);
 static bool http_expected_body(struct lws *wsi, HttpMethod method, size_t *expected);
 static bool http_copy_field(struct lws *wsi, enum lws_token_indexes token, char *out, size_t size);
 static char *http_authorization(struct lws *wsi);
+static void http_collect_fields(struct lws *wsi, EngineRequest *q);
 static int	http_send(Conn *c);
 static int	http_write(Conn *c);
 static int	http_finish(Conn *c);
@@ -86,7 +88,7 @@ http_begin(Conn *c, const char *path, size_t len)
 	h->body_by = uv_now(l->loop) + BODY_MS + expected / BODY_BYTES_PER_MS;
 	h->close = expected > l->settings.max_payload;
 	h->state = expected > 0 ? HTTP_READING : HTTP_WAITING;
-	http_read_request(c->wsi, &h->request);
+	http_read_request(c->wsi, &h->request, l->settings.collect);
 	request_cors(&h->request, &l->settings, h->cors);
 
 	if (strncmp(h->path, l->settings.path, strlen(l->settings.path)) == 0)
@@ -163,7 +165,7 @@ http_gone(Conn *c)
 /* ---- the request ---- */
 
 void
-http_read_request(struct lws *wsi, EngineRequest *q)
+http_read_request(struct lws *wsi, EngineRequest *q, bool collect)
 {
 	char		text[PARAMETER_MAX];
 	int			size;
@@ -178,13 +180,36 @@ http_read_request(struct lws *wsi, EngineRequest *q)
 			break;
 		/* A longer one is none of ours. */
 		if (size < PARAMETER_MAX && lws_hdr_copy_fragment(wsi, text, sizeof(text), WSI_TOKEN_HTTP_URI_ARGS, i) > 0)
-			request_parameter(q, text);
+			request_parameter(q, text, collect);
 	}
 	if (lws_hdr_total_length(wsi, WSI_TOKEN_ORIGIN) > 0)
 		q->origin_bad = !http_copy_field(wsi, WSI_TOKEN_ORIGIN, q->origin, sizeof(q->origin));
 	http_copy_field(wsi, WSI_TOKEN_HOST, q->host, sizeof(q->host));
 	if (!q->has_sid)
+	{
 		q->authorization = http_authorization(wsi);
+		if (collect)
+			http_collect_fields(wsi, q);
+	}
+}
+
+/* Those that libwebsockets knows, but not the token. */
+static void
+http_collect_fields(struct lws *wsi, EngineRequest *q)
+{
+	char		value[FIELD_MAX];
+
+	for (int i = 0; i < WSI_TOKEN_COUNT; i++)
+	{
+		enum lws_token_indexes token = (enum lws_token_indexes) i;
+		const char *name = (const char *) lws_token_to_string(token);
+		size_t		len = name ? strlen(name) : 0;
+
+		if (len < 2 || name[0] == ':' || name[len - 1] != ':' || token == WSI_TOKEN_HTTP_AUTHORIZATION ||
+			lws_hdr_total_length(wsi, token) <= 0 || lws_hdr_copy(wsi, value, sizeof(value), token) < 0)
+			continue;
+		request_field(q, slice(name, len - 1), slice_cstring(value));
+	}
 }
 
 static HttpMethod

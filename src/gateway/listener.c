@@ -153,6 +153,7 @@ listener_configure(Listener *l, const Config *c, const char **error)
 	l->settings.allowed_origins = xstrndup(c->allowed_origins, strlen(c->allowed_origins));
 	l->settings.cors_credentials = c->cors_credentials;
 	l->settings.max_payload = c->server.max_payload;
+	l->settings.collect = c->handlers.conninfo[0] != '\0';
 
 	/* A polling client has two connections at a time, one parked and one to send. */
 	getrlimit(RLIMIT_NOFILE, &files);

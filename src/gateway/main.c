@@ -29,6 +29,7 @@
 
 #include "gateway/auth.h"
 #include "gateway/config.h"
+#include "gateway/handlers.h"
 #include "gateway/listener.h"
 #include "gateway/log.h"
 #include "gateway/recv_guard.h"
@@ -53,6 +54,7 @@ typedef struct Gateway
 	uv_signal_t sigterm;
 	WorkerLink *link;
 	Listener   *listener;
+	Handlers   *handlers;
 	Server	   *server;			/* NULL until the first CONFIG */
 	const uint64_t *counters;	/* the server's */
 	uint32_t	config_number;	/* of the CONFIG in force */
@@ -87,6 +89,8 @@ static void config_refuse(Gateway *g, uint32_t number, const char *what, const c
 static void config_apply_namespaces(Server *s, const char *list);
 static void hook_random(void *ctx, uint8_t *out, size_t n);
 static bool still_good(void *ctx, const Identity *id);
+static void hook_call_waiting(void *ctx);
+static void hook_rules_changed(void *ctx);
 static bool hook_authorize(void *ctx, const Session *s, Slice auth, Identity *id, ConnectError *err);
 
 int
@@ -189,6 +193,7 @@ gateway_start(Gateway *g)
 		gateway_fail(g, "could not start the listener", error, hint);
 		return;
 	}
+	g->handlers = handlers_new(&g->loop);
 	uv_prepare_start(&g->flush, on_flush);
 	uv_timer_start(&g->second, on_second, STATS_MS, STATS_MS);
 	watchdog_start(WATCHDOG_S);
@@ -229,7 +234,9 @@ on_farewell(uv_timer_t *timer)
 {
 	Gateway    *g = timer->data;
 
-	if (listener_connections(g->listener) == 0 || ++g->farewell_ticks > FAREWELL_TICKS)
+	/* What clients had sent, and on_disconnect, may still run. */
+	if ((listener_connections(g->listener) == 0 && handlers_quiet(g->handlers)) ||
+		++g->farewell_ticks > FAREWELL_TICKS)
 		uv_stop(&g->loop);
 }
 
@@ -238,6 +245,8 @@ gateway_destroy(Gateway *g)
 {
 	if (g->listener)
 		listener_close(g->listener);
+	if (g->handlers)
+		handlers_close(g->handlers);
 	if (g->link)
 		worker_link_free(g->link);
 	uv_close((uv_handle_t *) &g->flush, NULL);
@@ -251,6 +260,8 @@ gateway_destroy(Gateway *g)
 		listener_free(g->listener);
 	if (g->server)
 		server_free(g->server);
+	if (g->handlers)
+		handlers_free(g->handlers);
 	if (g->auth)
 		auth_free(g->auth);
 	for (int i = 0; i < 10; i++)
@@ -289,6 +300,13 @@ config_apply(Gateway *g, uint32_t number, const Config *c)
 	const char *hint = "Check pg_rooms.jwt_public_key_file.";
 	Auth	   *auth = auth_new(&c->auth, &error, &warning);
 
+	if (auth && !handlers_check(&c->handlers, &error))
+	{
+		auth_free(auth);
+		auth = NULL;
+		what = "could not use pg_rooms.handler_conninfo";
+		hint = "Use a URI, postgresql://user@host/database, or key=value pairs.";
+	}
 	if (auth && !listener_configure(g->listener, c, &error))
 	{
 		auth_free(auth);
@@ -316,7 +334,8 @@ config_apply(Gateway *g, uint32_t number, const Config *c)
 	}
 	else
 	{
-		ServerHooks hooks = {.ctx = g,.random = hook_random,.authorize = hook_authorize};
+		ServerHooks hooks = {.ctx = g,.random = hook_random,.authorize = hook_authorize,
+			.call_waiting = hook_call_waiting,.rules_changed = hook_rules_changed};
 
 		listener_hooks(&hooks);
 		g->server = server_new(&c->server, &hooks, uv_now(&g->loop));
@@ -324,6 +343,7 @@ config_apply(Gateway *g, uint32_t number, const Config *c)
 		g->counters = server_counters(g->server);
 	}
 	config_apply_namespaces(g->server, c->namespaces);
+	handlers_configure(g->handlers, g->server, &c->handlers);
 	g->config_number = number;
 	/* From here on the process is locked in; the first client comes after it. */
 	if (!sandbox_apply(c))
@@ -427,6 +447,7 @@ on_flush(uv_prepare_t *handle)
 
 	if (!g->server)
 		return;
+	handlers_run(g->handlers);
 	server_flush(g->server);
 	/* An idle gateway sleeps (on_second() does for what little may be left to do). */
 	if (ticking != (g->counters[COUNTER_CONNECTIONS] > 0))
@@ -491,6 +512,22 @@ hook_authorize(void *ctx, const Session *s, Slice auth, Identity *id, ConnectErr
 	clock_gettime(CLOCK_REALTIME, &now);
 	return auth_connect(g->auth, auth, session_peer(s)->authorization,
 						(int64_t) now.tv_sec * 1000 + now.tv_nsec / 1000000, id, err);
+}
+
+static void
+hook_call_waiting(void *ctx)
+{
+	Gateway    *g = ctx;
+
+	handlers_wake(g->handlers);
+}
+
+static void
+hook_rules_changed(void *ctx)
+{
+	Gateway    *g = ctx;
+
+	handlers_rules_changed(g->handlers);
 }
 
 static bool

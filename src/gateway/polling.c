@@ -76,11 +76,7 @@ polling_preflight(Http *h)
 static void
 polling_open(Http *h)
 {
-	SessionPeer peer = {
-		.address = slice_cstring(h->conn->address),
-		.authorization = slice_cstring(h->request.authorization ? h->request.authorization : ""),
-		.base64 = h->request.base64,
-	};
+	SessionPeer peer = request_peer(&h->request, h->conn->address);
 	Session    *s = session_open(polling_server(h), TRANSPORT_POLLING, &peer, polling_now(h));
 
 	if (s)

@@ -10,21 +10,81 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
+#include <time.h>
 
 #include "gateway/log.h"
 #include "gateway/origin.h"
 
 #define ORIGIN_LOG_MS 60000
 
+/* What is not UTF-8 is taken for Latin-1, as Node does with header fields. */
+static void
+add_string(Text *t, Slice s)
+{
+	Text		utf8 = {0};
+
+	if (eio_utf8_valid(s))
+	{
+		text_add_json(t, s);
+		return;
+	}
+	for (size_t i = 0; i < s.len; i++)
+	{
+		uint8_t		pair[2] = {(uint8_t) (0xc0 | s.data[i] >> 6), (uint8_t) (0x80 | (s.data[i] & 0x3f))};
+
+		text_add(&utf8, s.data[i] < 0x80 ? slice(&s.data[i], 1) : slice(pair, 2));
+	}
+	text_add_json(t, text_slice(&utf8));
+	text_free(&utf8);
+}
+
+static void
+add_member(Text *object, Slice name, Slice value)
+{
+	text_add_string(object, object->len > 0 ? "," : "{");
+	add_string(object, name);
+	text_add_string(object, ":");
+	add_string(object, value);
+}
+
+void
+request_field(EngineRequest *q, Slice name, Slice value)
+{
+	add_member(&q->fields, name, value);
+}
+
+SessionPeer
+request_peer(EngineRequest *q, const char *address)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	if (q->query.len > 0)
+		text_add_string(&q->query, "}");
+	if (q->fields.len > 0)
+		text_add_string(&q->fields, "}");
+	return (SessionPeer)
+	{
+		.address = slice_cstring(address),
+		.authorization = slice_cstring(q->authorization ? q->authorization : ""),
+		.headers = text_slice(&q->fields),
+		.query = text_slice(&q->query),
+		.issued = (int64_t) now.tv_sec * 1000 + now.tv_nsec / 1000000,
+		.base64 = q->base64,
+	};
+}
+
 void
 request_clear(EngineRequest *q)
 {
 	free(q->authorization);
 	q->authorization = NULL;
+	text_free(&q->query);
+	text_free(&q->fields);
 }
 
 void
-request_parameter(EngineRequest *q, const char *text)
+request_parameter(EngineRequest *q, const char *text, bool collect)
 {
 	const char *value = strchr(text, '=');
 	Slice		name;
@@ -33,6 +93,8 @@ request_parameter(EngineRequest *q, const char *text)
 		return;
 	name = slice(text, (size_t) (value - text));
 	value++;
+	if (collect)
+		add_member(&q->query, name, slice_cstring(value));
 	if (slice_equal(name, SLICE_LITERAL("transport")))
 	{
 		q->has_transport = strcmp(value, "polling") == 0 || strcmp(value, "websocket") == 0;

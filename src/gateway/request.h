@@ -8,6 +8,7 @@
 #define ROOMS_GATEWAY_REQUEST_H
 
 #include "core/server.h"
+#include "core/text.h"
 
 typedef enum HttpMethod
 {
@@ -25,6 +26,7 @@ typedef struct RequestSettings
 	char	   *allowed_origins;
 	bool		cors_credentials;
 	uint32_t	max_payload;
+	bool		collect;		/* handlers want to know query and header fields */
 } RequestSettings;
 
 #define REQUEST_ORIGIN_MAX 256
@@ -47,13 +49,23 @@ typedef struct EngineRequest
 	char		origin[REQUEST_ORIGIN_MAX];
 	char		host[REQUEST_ORIGIN_MAX];
 	char	   *authorization;	/* malloc'ed or NULL */
+
+	/* To be passed on: the members of a JSON object each, without its last brace. */
+	Text		query;
+	Text		fields;
 } EngineRequest;
 
 /* Frees what the request owns, not itself. */
 extern void request_clear(EngineRequest *q);
 
-/* Takes one "name=value" of the query; unknown names are ignored. */
-extern void request_parameter(EngineRequest *q, const char *text);
+/* Takes one "name=value" of the query; `collect`: to pass it on, too. */
+extern void request_parameter(EngineRequest *q, const char *text, bool collect);
+
+/* Takes a header field to pass on; its name is in lower case. */
+extern void request_field(EngineRequest *q, Slice name, Slice value);
+
+/* What a session that begins with this request is to know of its client. */
+extern SessionPeer request_peer(EngineRequest *q, const char *address);
 
 /*
  * The checks of protocol.md 1.2.  True: *s is the session named by the sid,

@@ -66,7 +66,7 @@ ws_confirm(Conn *c)
 		return ws_refuse(c, 400, eio_error_message(EIO_BAD_REQUEST));
 
 	c->upgrade = q = xmalloc(sizeof(*q));
-	http_read_request(c->wsi, q);
+	http_read_request(c->wsi, q, c->listener->settings.collect);
 	if (!request_admit(q, &l->settings, l->server, &s, &error))
 	{
 		request_count_refusal(q, error, l->counters, uv_now(l->loop));
@@ -111,11 +111,7 @@ ws_established(Conn *c)
 	}
 	else
 	{
-		SessionPeer peer = {
-			.address = slice_cstring(c->address),
-			.authorization = slice_cstring(q->authorization ? q->authorization : ""),
-			.base64 = q->base64,
-		};
+		SessionPeer peer = request_peer(q, c->address);
 
 		c->session = session_open(l->server, TRANSPORT_WEBSOCKET, &peer, now);
 		if (c->session)

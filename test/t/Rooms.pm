@@ -29,23 +29,40 @@ our $SECRET = 'a-secret-for-tests-only-0123456789abcdef';
 our $CLIENT_DIR = abs_path(dirname(__FILE__) . '/../client');
 our $JSON = JSON::PP->new->utf8->allow_nonref->canonical;
 
+# The role that handlers run as.
+our $GATEWAY_ROLE = <<'SQL';
+CREATE ROLE gateway LOGIN;
+GRANT EXECUTE ON FUNCTION rooms.handle, rooms.handler_reset, rooms.handler_rules TO gateway;
+SQL
+
 # Starts a cluster with the extension in database postgres.  Options: conf
 # (appended to postgresql.conf), init (arguments of PostgreSQL::Test::Cluster's
-# init), start (0: leave it stopped), extension (0: do not create it),
-# install_path (another installation of PostgreSQL than the first in PATH).
+# init), start (0: leave it stopped), extension (0: do not create it), handlers
+# (1: with a role "gateway" that runs them), install_path (another installation
+# of PostgreSQL than the first in PATH).
 sub new
 {
 	my ($class, $name, %o) = @_;
 	my $node = PostgreSQL::Test::Cluster->new($name, $o{install_path} ? (install_path => $o{install_path}) : ());
 	$node->init(%{ $o{init} // {} });
 	my $self = bless { node => $node, port => PostgreSQL::Test::Cluster::get_free_port() }, $class;
-	$node->append_conf('postgresql.conf', $self->settings . ($o{conf} // ''));
+	my $conf = $self->settings;
+	$conf .= "pg_rooms.handler_conninfo = '" . $self->conninfo . "'\n" if $o{handlers};
+	$node->append_conf('postgresql.conf', $conf . ($o{conf} // ''));
 	if ($o{start} // 1)
 	{
 		$node->start;
 		$node->safe_psql('postgres', 'CREATE EXTENSION pg_rooms') if $o{extension} // 1;
+		$node->safe_psql('postgres', $GATEWAY_ROLE) if $o{handlers};
 	}
 	return $self;
+}
+
+# Leads handlers to this cluster.
+sub conninfo
+{
+	my ($self) = @_;
+	return sprintf 'host=%s port=%s user=gateway', $self->{node}->host, $self->{node}->port;
 }
 
 # Wraps a node made by other means (init_from_backup), on a port of its own.
@@ -170,6 +187,12 @@ sub events_until
 }
 
 sub emit { my ($self, @args) = @_; $self->{driver}->command(op => 'emit', id => $self->{id}, args => \@args) }
+
+# Emits with an acknowledgement; gives its arguments.  tell() does not wait for it.
+sub tell { my ($self, @args) = @_; $self->{driver}->command(op => 'ack', id => $self->{id}, args => \@args) }
+sub answer { my ($self, $timeout) = @_; return $self->wait_for('ack', $timeout)->{args} }
+sub ask { my ($self, @args) = @_; $self->tell(@args); return $self->answer }
+
 sub disconnect { my ($self) = @_; $self->{driver}->command(op => 'disconnect', id => $self->{id}) }
 sub connect { my ($self) = @_; $self->{driver}->command(op => 'connect', id => $self->{id}) }
 sub cut { my ($self) = @_; $self->{driver}->command(op => 'cut', id => $self->{id}) }

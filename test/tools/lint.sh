@@ -20,12 +20,13 @@ check() { # NAME; the rule's offences on stdin
 
 pg_config=${PG_CONFIG:-pg_config}
 server=$("$pg_config" --includedir-server)
+libpq=$("$pg_config" --includedir)
 
 # Dependencies point one way: backend -> wire; gateway -> core -> wire.
 headers() { # DIRECTORY FORBIDDEN-PATTERN
 	local f
 	for f in src/"$1"/*.c; do
-		gcc -M -D_GNU_SOURCE -Isrc -I"$server" '-DROOMS_VERSION="lint"' "$f" 2>/dev/null | tr ' ' '\n' | grep -E "$2" | sed "s|^|$f includes |"
+		gcc -M -D_GNU_SOURCE -Isrc -I"$server" -I"$libpq" '-DROOMS_VERSION="lint"' "$f" 2>/dev/null | tr ' ' '\n' | grep -E "$2" | sed "s|^|$f includes |"
 	done
 }
 headers wire 'src/(core|gateway|backend)/|postgresql|libwebsockets|/jwt\.h|jansson|/uv\.h|openssl' | check "wire/ stands alone"
@@ -34,11 +35,12 @@ headers gateway 'src/backend/|postgresql/[0-9]+/server|postgres\.h' | check "gat
 headers backend 'src/(core|gateway)/|libwebsockets|/jwt\.h|jansson|/uv\.h|openssl' | check "backend/ knows wire/ only"
 grep -lE '#include <libwebsockets' src/*/*.[ch] | grep -v '^src/gateway/conn\.h$' | check "libwebsockets comes in by conn.h alone"
 grep -lE '\blws_[a-z_]+\(' src/*/*.c | grep -vE '^src/gateway/(listener|ws|http)\.c$' | check "... and called by the three files it names"
+grep -lE '#include <libpq' src/*/*.[ch] | grep -v '^src/gateway/handler' | check "one place speaks to the database"
 grep -lE '#include <jwt\.h>|#include <openssl/(evp|pem)' src/*/*.[ch] | grep -vE '^src/gateway/(auth|jwt_keys)' | check "one place verifies tokens"
 
 # Warnings are errors here, and -Wextra has no exceptions outside PostgreSQL's headers.
 for f in src/wire/*.c src/core/*.c src/gateway/*.c; do
-	gcc -std=gnu11 -O1 -Wall -Wextra -Werror -fsyntax-only -D_GNU_SOURCE -Isrc '-DROOMS_VERSION="lint"' "$f" 2>&1
+	gcc -std=gnu11 -O1 -Wall -Wextra -Werror -fsyntax-only -D_GNU_SOURCE -Isrc -isystem "$libpq" '-DROOMS_VERSION="lint"' "$f" 2>&1
 done | check "no warnings with -Wall -Wextra"
 for f in src/backend/*.c; do
 	gcc -std=gnu11 -O1 -Wall -Wextra -Werror -fsyntax-only -D_GNU_SOURCE -Isrc -isystem "$server" '-DROOMS_VERSION="lint"' "$f" 2>&1

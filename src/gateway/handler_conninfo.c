@@ -1,0 +1,299 @@
+/*
+ * handler_conninfo.c - pg_rooms.handler_conninfo, completed and resolved.
+ *
+ * libpq parses it.  What we add: the database that is served, UTF-8,
+ * statement_timeout, and addresses.  Names are looked up by uv_getaddrinfo(),
+ * on a thread of libuv; each address of a host becomes a host of its own
+ * (same name, "hostaddr"), so that libpq tries them in turn as it would have
+ * done itself, and target_session_attrs works.
+ *
+ * A look-up can outlive its HandlerConninfo: Lookup is freed by whoever comes
+ * last.
+ */
+#include "gateway/handler_conninfo.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/alloc.h"
+#include "core/text.h"
+
+#define RESOLVED_MS		30000
+#define HOSTS_MAX		16
+#define ADDRESSES_MAX	4		/* of one host */
+#define KEYWORDS_MAX	64
+
+typedef struct Lookup
+{
+	uv_getaddrinfo_t request;	/* first */
+	HandlerConninfo *owner;		/* NULL: it has gone */
+} Lookup;
+
+struct HandlerConninfo
+{
+	PQconninfoOption *options;
+	char	   *backend_options;
+	char	   *database;
+	char	   *hosts[HOSTS_MAX];
+	char	   *ports[HOSTS_MAX];	/* or NULL: the default */
+	uint32_t	host_count;
+	bool		by_name;		/* any that has to be looked up? */
+
+	/* What libpq is given, when by_name. */
+	Text		host_list;
+	Text		address_list;
+	Text		port_list;
+	uint64_t	resolved_until;
+
+	/* The look-up under way. */
+	Lookup	   *lookup;
+	uv_loop_t  *loop;
+	uint32_t	next;			/* host to look up */
+	HandlerResolved done;
+	void	   *ctx;
+	char		error[256];
+};
+
+static const char *option(const HandlerConninfo *c, const char *keyword);
+static uint32_t split(const char *list, char **out);
+static bool is_name(const char *host);
+static void look_up_next(HandlerConninfo *c);
+static void on_address(uv_getaddrinfo_t *request, int status, struct addrinfo *found);
+static void add_target(HandlerConninfo *c, uint32_t host, const char *address);
+static void wipe(char *s);
+
+HandlerConninfo *
+handler_conninfo_new(const HandlerSettings *settings)
+{
+	HandlerConninfo *c = xcalloc(1, sizeof(*c));
+	char		timeout[64];
+	const char *given;
+	uint32_t	ports;
+
+	c->options = PQconninfoParse(settings->conninfo, NULL);
+	if (!c->options)
+	{
+		free(c);
+		return NULL;
+	}
+	snprintf(timeout, sizeof(timeout), " -c statement_timeout=%u", settings->timeout);
+	given = option(c, "options");
+	c->backend_options = xmalloc((given ? strlen(given) : 0) + sizeof(timeout));
+	strcpy(c->backend_options, given ? given : "");
+	strcat(c->backend_options, timeout);
+	c->database = xstrndup(settings->database, strlen(settings->database));
+
+	if (option(c, "host") && !option(c, "hostaddr"))
+	{
+		c->host_count = split(option(c, "host"), c->hosts);
+		ports = option(c, "port") ? split(option(c, "port"), c->ports) : 0;
+		/* One port is for all hosts; other numbers are libpq's to complain of. */
+		for (uint32_t i = 1; i < c->host_count && ports == 1; i++)
+			c->ports[i] = xstrndup(c->ports[0], strlen(c->ports[0]));
+		for (uint32_t i = 0; i < c->host_count; i++)
+			c->by_name = c->by_name || is_name(c->hosts[i]);
+		c->by_name = c->by_name && (ports <= 1 || ports == c->host_count);
+	}
+	return c;
+}
+
+void
+handler_conninfo_free(HandlerConninfo *c)
+{
+	if (!c)
+		return;
+	if (c->lookup)
+	{
+		uv_cancel((uv_req_t *) &c->lookup->request);
+		c->lookup->owner = NULL;
+	}
+	for (PQconninfoOption *o = c->options; o->keyword; o++)
+		wipe(o->val);
+	PQconninfoFree(c->options);
+	for (uint32_t i = 0; i < HOSTS_MAX; i++)
+	{
+		free(c->hosts[i]);
+		free(c->ports[i]);
+	}
+	text_free(&c->host_list);
+	text_free(&c->address_list);
+	text_free(&c->port_list);
+	free(c->backend_options);
+	free(c->database);
+	free(c);
+}
+
+PGconn *
+handler_conninfo_connect(const HandlerConninfo *c)
+{
+	const char *keywords[KEYWORDS_MAX];
+	const char *values[KEYWORDS_MAX];
+	int			n = 0;
+	bool		has_database = option(c, "dbname") != NULL;
+
+#define ADD(keyword, value) (keywords[n] = (keyword), values[n++] = (value))
+	ADD("fallback_application_name", "pg_rooms handlers");
+	ADD("gssencmode", "disable");	/* its library reads files that the sandbox has not */
+	if (!has_database)
+		ADD("dbname", c->database);
+	for (const PQconninfoOption *o = c->options; o->keyword && n < KEYWORDS_MAX - 8; o++)
+		if (o->val)
+			ADD(o->keyword, o->val);
+	if (c->by_name)
+	{
+		ADD("host", (const char *) c->host_list.bytes);
+		ADD("hostaddr", (const char *) c->address_list.bytes);
+		ADD("port", (const char *) c->port_list.bytes);
+	}
+	ADD("options", c->backend_options);
+	ADD("client_encoding", "UTF8");
+	keywords[n] = values[n] = NULL;
+#undef ADD
+	return PQconnectStartParams(keywords, values, 0);
+}
+
+bool
+handler_conninfo_resolve(HandlerConninfo *c, uv_loop_t *loop, HandlerResolved done, void *ctx)
+{
+	if (!c->by_name || uv_now(loop) < c->resolved_until)
+		return true;
+	c->done = done;
+	c->ctx = ctx;
+	if (c->lookup)
+		return false;
+	c->loop = loop;
+	c->next = 0;
+	c->host_list.len = c->address_list.len = c->port_list.len = 0;
+	c->error[0] = '\0';
+	look_up_next(c);
+	return false;
+}
+
+/* ---- names ---- */
+
+static void
+look_up_next(HandlerConninfo *c)
+{
+	const struct addrinfo hints = {.ai_socktype = SOCK_STREAM,.ai_family = AF_UNSPEC};
+
+	while (c->next < c->host_count)
+	{
+		uint32_t	host = c->next++;
+		int			error;
+
+		if (!is_name(c->hosts[host]))
+		{
+			add_target(c, host, "");
+			continue;
+		}
+		c->lookup = xcalloc(1, sizeof(*c->lookup));
+		c->lookup->owner = c;
+		error = uv_getaddrinfo(c->loop, &c->lookup->request, on_address, c->hosts[host], NULL, &hints);
+		if (error == 0)
+			return;
+		free(c->lookup);
+		c->lookup = NULL;
+		snprintf(c->error, sizeof(c->error), "could not look up host \"%.100s\": %s", c->hosts[host], uv_strerror(error));
+	}
+	/* Lists end in a zero for libpq, which is not counted. */
+	text_add(&c->host_list, slice("", 1));
+	text_add(&c->address_list, slice("", 1));
+	text_add(&c->port_list, slice("", 1));
+	if (c->host_list.len > 1)
+		c->resolved_until = uv_now(c->loop) + RESOLVED_MS;
+	c->done(c->ctx, c->host_list.len > 1 ? NULL : c->error);
+}
+
+static void
+on_address(uv_getaddrinfo_t *request, int status, struct addrinfo *found)
+{
+	Lookup	   *lookup = (Lookup *) request;
+	HandlerConninfo *c = lookup->owner;
+	uint32_t	count = 0;
+
+	free(lookup);
+	if (c)
+	{
+		c->lookup = NULL;
+		for (struct addrinfo *a = found; a && count < ADDRESSES_MAX; a = a->ai_next)
+		{
+			char		address[INET6_ADDRSTRLEN];
+			const void *bytes = a->ai_family == AF_INET6
+				? (void *) &((struct sockaddr_in6 *) a->ai_addr)->sin6_addr
+				: (void *) &((struct sockaddr_in *) a->ai_addr)->sin_addr;
+
+			if (!inet_ntop(a->ai_family, bytes, address, sizeof(address)))
+				continue;
+			add_target(c, c->next - 1, address);
+			count++;
+		}
+		if (count == 0)
+			snprintf(c->error, sizeof(c->error), "could not look up host \"%.100s\": %s", c->hosts[c->next - 1],
+					 status < 0 ? uv_strerror(status) : "it has no address");
+		uv_freeaddrinfo(found);
+		look_up_next(c);
+	}
+	else
+		uv_freeaddrinfo(found);
+}
+
+static void
+add_target(HandlerConninfo *c, uint32_t host, const char *address)
+{
+	const char *comma = c->host_list.len > 0 ? "," : "";
+
+	text_add_string(&c->host_list, comma);
+	text_add_string(&c->host_list, c->hosts[host]);
+	text_add_string(&c->address_list, comma);
+	text_add_string(&c->address_list, address);
+	text_add_string(&c->port_list, comma);
+	text_add_string(&c->port_list, c->ports[host] ? c->ports[host] : "");
+}
+
+/* Neither a directory, nor an abstract socket, nor an address. */
+static bool
+is_name(const char *host)
+{
+	struct in6_addr address;
+
+	return host[0] != '\0' && host[0] != '/' && host[0] != '@' && inet_pton(AF_INET, host, &address) != 1 &&
+		inet_pton(AF_INET6, host, &address) != 1;
+}
+
+/* ---- the string ---- */
+
+static const char *
+option(const HandlerConninfo *c, const char *keyword)
+{
+	for (const PQconninfoOption *o = c->options; o->keyword; o++)
+		if (strcmp(o->keyword, keyword) == 0)
+			return o->val && o->val[0] ? o->val : NULL;
+	return NULL;
+}
+
+/* Copies of the parts of a comma-separated list; those beyond HOSTS_MAX are left out. */
+static uint32_t
+split(const char *list, char **out)
+{
+	uint32_t	count = 0;
+
+	for (;;)
+	{
+		size_t		len = strcspn(list, ",");
+
+		if (count < HOSTS_MAX)
+			out[count++] = xstrndup(list, len);
+		if (list[len] == '\0')
+			return count;
+		list += len + 1;
+	}
+}
+
+static void
+wipe(char *s)
+{
+	if (s)
+		explicit_bzero(s, strlen(s));
+}

@@ -1,0 +1,35 @@
+/*
+ * handler_conninfo.h - where the handlers' database is.
+ *
+ * pg_rooms.handler_conninfo parsed and completed, and its host names resolved
+ * without blocking the loop: libpq would wait for a name server.
+ */
+#ifndef ROOMS_GATEWAY_HANDLER_CONNINFO_H
+#define ROOMS_GATEWAY_HANDLER_CONNINFO_H
+
+#include <libpq-fe.h>
+#include <uv.h>
+
+#include "gateway/handlers.h"
+#include "wire/slice.h"
+
+typedef struct HandlerConninfo HandlerConninfo;
+
+/* NULL: not a connection string. */
+extern HandlerConninfo *handler_conninfo_new(const HandlerSettings *settings);
+
+/* Wiped first, for there are passwords in it.  A look-up that is under way calls nobody back. */
+extern void handler_conninfo_free(HandlerConninfo *c);
+
+/*
+ * Looks the names up, unless that was done within the last 30 s (or there are
+ * none).  True: they are known now.  False: `done` will be called, with text in
+ * `error` if none of the hosts was found, else NULL.
+ */
+typedef void (*HandlerResolved) (void *ctx, const char *error);
+extern bool handler_conninfo_resolve(HandlerConninfo *c, uv_loop_t *loop, HandlerResolved done, void *ctx);
+
+/* Begins a connection to the first host that takes it.  NULL: out of memory. */
+extern PGconn *handler_conninfo_connect(const HandlerConninfo *c);
+
+#endif							/* ROOMS_GATEWAY_HANDLER_CONNINFO_H */
