@@ -409,7 +409,7 @@ flush_session(Server *server, Session *s)
 	s->dirty = false;
 	if (s->closing != CLOSE_NONE)
 		return;
-	if (s->transport == TRANSPORT_WEBSOCKET ? s->queue.count > 0 || s->poll != NULL
+	if (s->transport == TRANSPORT_WEBSOCKET ? s->queue.count > 0 || !s->writable || s->poll != NULL
 		: s->poll != NULL && (s->queue.count > 0 || s->state->upgrading))
 		server->hooks.flush(server->hooks.ctx, s);
 	if (s->closing == CLOSE_NONE)

@@ -125,10 +125,10 @@ typedef struct ServerHooks
 	void		(*rules_changed) (void *ctx);
 
 	/*
-	 * There is something to send: first, if s->poll is set, answer that GET
-	 * with session_poll_take(), whatever the transport is by now; then, on a
-	 * WebSocket, send from s->queue what it takes now (queue_at, queue_drop;
-	 * add to COUNTER_BYTES_OUT).  What is left is the transport's to continue:
+	 * There is something to send, or s->writable to be set again: first, if
+	 * s->poll is set, answer that GET with session_poll_take(), whatever the
+	 * transport is by now; then, on a WebSocket, send from s->queue what it
+	 * takes now (queue_at, queue_drop; add to COUNTER_BYTES_OUT).  What is left is the transport's to continue:
 	 * it calls session_mark_dirty() when it can write again, also when nothing
 	 * is left.  Called from server_flush() only.
 	 * May close s by session_ws_gone(), but no other session.

@@ -9,13 +9,14 @@
 //   {"op":"ack","id":ID,"args":[...]}                 ... with an acknowledgement, reported as "ack"
 //   {"op":"disconnect","id":ID} {"op":"connect","id":ID}
 //   {"op":"cut","id":ID}                              closes the transport as a network fault would
+//   {"op":"pause","id":ID} {"op":"resume","id":ID}    does not read from its WebSocket, reads again
 //   {"op":"sync","n":N}                               answered with {"is":"synced","n":N}
 //
 //   {"id":ID,"is":"connect","sid":...,"transport":...}
 //   {"id":ID,"is":"connect_error","message":...,"data":...}
 //   {"id":ID,"is":"disconnect","reason":...}
 //   {"id":ID,"is":"upgrade","transport":...}
-//   {"id":ID,"is":"event","args":[name,...]}          binary as {"binary":"<base64>"}
+//   {"id":ID,"is":"event","args":[name,...]}          binary as {"binary":"<base64>"}; "filler" is not reported
 //   {"id":ID,"is":"ack","args":[...]}
 import { createInterface } from 'node:readline';
 import { io } from 'socket.io-client';
@@ -51,7 +52,7 @@ function open({ id, url, options }) {
   socket.on('connect', () => say({ id, is: 'connect', sid: socket.id, recovered: socket.recovered, transport: socket.io.engine.transport.name }));
   socket.on('connect_error', (e) => say({ id, is: 'connect_error', message: e.message, data: e.data, active: socket.active }));
   socket.on('disconnect', (reason) => say({ id, is: 'disconnect', reason }));
-  socket.onAny((...args) => say({ id, is: 'event', args: plain(args) }));
+  socket.onAny((...args) => { if (args[0] !== 'filler') say({ id, is: 'event', args: plain(args) }); });
   socket.io.on('open', () => socket.io.engine.on('upgrade', (t) => say({ id, is: 'upgrade', transport: t.name })));
 }
 
@@ -62,6 +63,8 @@ const ops = {
   disconnect: ({ id }) => clients.get(id).disconnect(),
   connect: ({ id }) => clients.get(id).connect(),
   cut: ({ id }) => clients.get(id).io.engine.close(),
+  pause: ({ id }) => clients.get(id).io.engine.transport.ws._socket.pause(),
+  resume: ({ id }) => clients.get(id).io.engine.transport.ws._socket.resume(),
   sync: ({ n }) => say({ is: 'synced', n }),
 };
 

@@ -195,6 +195,8 @@ sub ask { my ($self, @args) = @_; $self->tell(@args); return $self->answer }
 
 sub disconnect { my ($self) = @_; $self->{driver}->command(op => 'disconnect', id => $self->{id}) }
 sub connect { my ($self) = @_; $self->{driver}->command(op => 'connect', id => $self->{id}) }
+sub pause { my ($self) = @_; $self->{driver}->command(op => 'pause', id => $self->{id}) }
+sub resume { my ($self) = @_; $self->{driver}->command(op => 'resume', id => $self->{id}) }
 sub cut { my ($self) = @_; $self->{driver}->command(op => 'cut', id => $self->{id}) }
 
 # What has been seen and not taken, after the driver has handled everything that arrived so far.

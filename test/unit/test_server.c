@@ -137,6 +137,17 @@ volatiles(void)
 	SAID(a, "42[\"kept\"] 42[\"sent\"]");
 	rig_stop();
 
+	unit_case("volatile: sent again when the transport is rid of its own rest, though nothing is queued");
+	rig_start();
+	a = rig_connect(0, "1", "x");
+	a->s->writable = false;
+	rig_emit("*", "", ENVELOPE_VOLATILE, 0, "2[\"dropped\"]");
+	session_mark_dirty(a->s);
+	server_flush(rig.server);
+	rig_emit("*", "", ENVELOPE_VOLATILE, 0, "2[\"sent\"]");
+	SAID(a, "42[\"sent\"]");
+	rig_stop();
+
 	unit_case("volatile: dropped when something was left behind, even if the transport says writable");
 	rig_start();
 	a = rig_connect(0, "1", "x");
