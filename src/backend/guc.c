@@ -43,6 +43,7 @@ bool		rooms_cors_credentials;
 bool		rooms_sandbox;
 char	   *rooms_jwt_secret_file;
 char	   *rooms_jwt_public_key_file;
+char	   *rooms_jwt_jwks_file;
 char	   *rooms_jwt_audience;
 char	   *rooms_jwt_issuer;
 int			rooms_jwt_leeway;
@@ -108,6 +109,7 @@ typedef struct StringSetting
 } StringSetting;
 
 static void append_pair(StringInfo out, const char *name, Slice value);
+static void append_key_file(StringInfo out, const char *name, const char *setting, const char *path);
 static void append_u32(StringInfo out, uint32 value);
 static char *read_key_file(const char *setting, const char *path);
 pg_noreturn static void refuse_key_file(const char *setting, const char *path, const char *why);
@@ -223,6 +225,10 @@ static const StringSetting string_settings[] = {
 		"PEM file with the public key that tokens are verified with.",
 		"RSA for RS256 to PS512, EC for ES256 to ES512.",
 		&rooms_jwt_public_key_file, "", 0, guc_check_text, NULL, NULL, false},
+	{"pg_rooms.jwt_jwks_file",
+		"JSON Web Key Set with the keys that tokens are verified with.",
+		"RSA, EC, Ed25519 and oct keys; a token's \"kid\" chooses among them.",
+		&rooms_jwt_jwks_file, "", 0, guc_check_text, NULL, NULL, false},
 	{"pg_rooms.jwt_audience",
 		"Audience that tokens must name in \"aud\".",
 		"Empty: not checked.",
@@ -310,15 +316,14 @@ void
 guc_config_payload(StringInfo out)
 {
 	int			start = out->len;
-	uint32		count = 3;		/* the two keys and handler_conninfo */
+	uint32		count = 4;		/* the keys and handler_conninfo */
 	char	   *key = guc_jwt_secret();
 
 	append_u32(out, 0);			/* the count, known at the end */
 	append_pair(out, "pg_rooms.handler_conninfo", slice_cstring(handler_conninfo ? handler_conninfo : ""));
 	append_pair(out, "pg_rooms.jwt_secret", slice_cstring(key ? key : ""));
-	key = rooms_jwt_public_key_file[0] != '\0' ?
-		read_key_file("pg_rooms.jwt_public_key_file", rooms_jwt_public_key_file) : "";
-	append_pair(out, "pg_rooms.jwt_public_key", slice_cstring(key));
+	append_key_file(out, "pg_rooms.jwt_public_key", "pg_rooms.jwt_public_key_file", rooms_jwt_public_key_file);
+	append_key_file(out, "pg_rooms.jwt_jwks", "pg_rooms.jwt_jwks_file", rooms_jwt_jwks_file);
 
 	for (size_t i = 0; i < lengthof(bool_settings); i++)
 	{
@@ -357,6 +362,18 @@ append_pair(StringInfo out, const char *name, Slice value)
 	appendBinaryStringInfo(out, (const char *) n.data, n.len);
 	append_u32(out, (uint32) value.len);
 	appendBinaryStringInfo(out, (const char *) value.data, value.len);
+}
+
+/* The contents of a file of public keys, as the pair `name`. */
+static void
+append_key_file(StringInfo out, const char *name, const char *setting, const char *path)
+{
+	const char *text = path[0] != '\0' ? read_key_file(setting, path) : "";
+
+	/* "" stands for no such setting, not for a file that is being written */
+	if (path[0] != '\0' && text[0] == '\0')
+		refuse_key_file(setting, path, "It is empty.");
+	append_pair(out, name, slice_cstring(text));
 }
 
 static void

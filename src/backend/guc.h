@@ -21,6 +21,7 @@ extern bool rooms_cors_credentials;
 extern bool rooms_sandbox;
 extern char *rooms_jwt_secret_file; /* jwt_secret itself: guc_jwt_secret() */
 extern char *rooms_jwt_public_key_file;
+extern char *rooms_jwt_jwks_file;
 extern char *rooms_jwt_audience;
 extern char *rooms_jwt_issuer;
 extern int	rooms_jwt_leeway;
@@ -57,8 +58,8 @@ extern char *guc_jwt_secret(void);
 /*
  * Appends the LINK_CONFIG payload for the gateway: every setting it needs, by
  * name without the prefix, in ms, bytes, on or off.  Key files are read here
- * (ERROR if one cannot be) and their contents sent as jwt_secret and
- * jwt_public_key, so the payload is a secret.
+ * (ERROR if one cannot be) and their contents sent as jwt_secret,
+ * jwt_public_key and jwt_jwks, so the payload is a secret.
  */
 extern void guc_config_payload(StringInfo out);
 

@@ -6,8 +6,7 @@
  *
  *   find it      in the payload or the Authorization header
  *   take apart   three parts in strict base64url, two JSON objects
- *   algorithm    named by the header, must belong to a key of ours
- *   signature    jwt_keys.c
+ *   signature    jwt_keys.c, with a key that the header's alg and kid fit
  *   claims       exp, nbf, aud, iss; then who the client is
  *
  * Everything is bounded: tokens by AUTH_MAX_TOKEN, payloads by
@@ -97,7 +96,7 @@ auth_new(const AuthSettings *s, const char **error, const char **warning)
 	/* jansson's hash seed is drawn now, before a sandbox may keep it from the random device */
 	json_object_seed(0);
 
-	keys = jwt_keys_new(s->secret, s->public_key, error, warning);
+	keys = jwt_keys_new(s->secret, s->public_key, s->jwks, error, warning);
 	if (keys == NULL)
 		return NULL;
 	if (*warning == NULL && jwt_keys_empty(keys) && !s->allow_anonymous)
@@ -311,17 +310,13 @@ open_token(Token *t)
 static const char *
 check_signature(const JwtKeys *keys, const Token *t, uint64_t *key)
 {
-	const json_t *name = json_object_get(t->header, "alg");
-	const JwtAlgorithm *algorithm;
+	const json_t *alg = json_object_get(t->header, "alg");
+	const json_t *kid = json_object_get(t->header, "kid");
 
 	/* RFC 7515 4.1.11: whoever does not understand what is critical must refuse; we know none */
-	if (!json_is_string(name) || json_object_get(t->header, "crit") != NULL)
+	if (!json_is_string(alg) || (kid != NULL && !json_is_string(kid)) || json_object_get(t->header, "crit") != NULL)
 		return "malformed";
-	algorithm = jwt_keys_algorithm(keys, json_string_value(name));
-	if (algorithm == NULL)
-		return "unsupported_algorithm";
-	*key = jwt_keys_fingerprint(keys, algorithm);
-	return jwt_keys_verify(keys, algorithm, t->text, t->signature) ? NULL : "bad_signature";
+	return jwt_keys_check(keys, json_string_value(alg), json_string_value(kid), t->text, t->signature, key);
 }
 
 /* A NumericDate (RFC 7519 2: a number, perhaps with a fraction) in ms; false if it is none. */

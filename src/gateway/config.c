@@ -47,6 +47,7 @@ static const Setting settings[] = {
 	SETTING("max_queued", SETTING_SIZE, server.max_queued),
 	SETTING("jwt_secret", SETTING_TEXT, auth.secret),
 	SETTING("jwt_public_key", SETTING_TEXT, auth.public_key),
+	SETTING("jwt_jwks", SETTING_TEXT, auth.jwks),
 	SETTING("jwt_audience", SETTING_TEXT, auth.audience),
 	SETTING("jwt_issuer", SETTING_TEXT, auth.issuer),
 	SETTING("jwt_leeway", SETTING_UINT32, auth.leeway),

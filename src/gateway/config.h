@@ -2,8 +2,8 @@
  * config.h - what the worker's CONFIG frame said.
  *
  * Names are the GUCs' without the prefix; values are texts in base units (ms,
- * bytes, on/off).  The contents of key files come as jwt_secret and
- * jwt_public_key: the gateway opens no such file itself.
+ * bytes, on/off).  The contents of key files come as jwt_secret,
+ * jwt_public_key and jwt_jwks: the gateway opens no such file itself.
  */
 #ifndef ROOMS_GATEWAY_CONFIG_H
 #define ROOMS_GATEWAY_CONFIG_H

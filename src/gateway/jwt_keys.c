@@ -1,9 +1,9 @@
 /*
  * jwt_keys.c - see jwt_keys.h.
  *
- * HMAC goes through libjwt, RSA and ECDSA through OpenSSL's EVP with the key
- * parsed once: libjwt 1.x parses the PEM again for every token, which costs
- * ten times the verification itself.
+ * HMAC goes through libjwt, all else through OpenSSL's EVP with the key parsed
+ * once: libjwt 1.x parses the PEM again for every token, which costs ten times
+ * the verification itself.
  *
  * Two habits of libjwt 1.x are why its callers must be careful, and why it is
  * called in one place only: it takes the algorithm from the token, and with an
@@ -27,8 +27,8 @@
 #include <stdlib.h>
 
 #include "core/alloc.h"
+#include "gateway/jwks.h"
 
-#define RSA_BITS_MIN	2048	/* RFC 7518 3.3 */
 #define ECDSA_DER_MAX	160		/* SEQUENCE of two INTEGERs of P-521: 141 */
 
 typedef enum Family
@@ -36,7 +36,8 @@ typedef enum Family
 	FAMILY_HS,
 	FAMILY_RS,
 	FAMILY_PS,
-	FAMILY_ES
+	FAMILY_ES,
+	FAMILY_ED
 } Family;
 
 enum
@@ -44,56 +45,56 @@ enum
 	DIGEST_SHA256,
 	DIGEST_SHA384,
 	DIGEST_SHA512,
-	DIGEST_COUNT
+	DIGEST_COUNT,
+	DIGEST_NONE = DIGEST_COUNT
 };
 
 struct JwtAlgorithm
 {
 	const char *name;
 	Family		family;
-	int			digest;
-	jwt_alg_t	libjwt;			/* FAMILY_HS */
-	const char *curve;			/* FAMILY_ES: OpenSSL's name of it */
+	JwtKeyType	type;			/* of its keys */
+	int			digest;			/* FAMILY_ED does without */
 	size_t		coordinate;		/* FAMILY_ES: bytes of r and of s */
 };
 
 static const JwtAlgorithm algorithms[] = {
-	{"HS256", FAMILY_HS, DIGEST_SHA256, JWT_ALG_HS256, NULL, 0},
-	{"HS384", FAMILY_HS, DIGEST_SHA384, JWT_ALG_HS384, NULL, 0},
-	{"HS512", FAMILY_HS, DIGEST_SHA512, JWT_ALG_HS512, NULL, 0},
-	{"RS256", FAMILY_RS, DIGEST_SHA256, JWT_ALG_NONE, NULL, 0},
-	{"RS384", FAMILY_RS, DIGEST_SHA384, JWT_ALG_NONE, NULL, 0},
-	{"RS512", FAMILY_RS, DIGEST_SHA512, JWT_ALG_NONE, NULL, 0},
-	{"PS256", FAMILY_PS, DIGEST_SHA256, JWT_ALG_NONE, NULL, 0},
-	{"PS384", FAMILY_PS, DIGEST_SHA384, JWT_ALG_NONE, NULL, 0},
-	{"PS512", FAMILY_PS, DIGEST_SHA512, JWT_ALG_NONE, NULL, 0},
-	{"ES256", FAMILY_ES, DIGEST_SHA256, JWT_ALG_NONE, "prime256v1", 32},
-	{"ES384", FAMILY_ES, DIGEST_SHA384, JWT_ALG_NONE, "secp384r1", 48},
-	{"ES512", FAMILY_ES, DIGEST_SHA512, JWT_ALG_NONE, "secp521r1", 66},
+	{"HS256", FAMILY_HS, JWT_KEY_SECRET, DIGEST_SHA256, 0},
+	{"HS384", FAMILY_HS, JWT_KEY_SECRET, DIGEST_SHA384, 0},
+	{"HS512", FAMILY_HS, JWT_KEY_SECRET, DIGEST_SHA512, 0},
+	{"RS256", FAMILY_RS, JWT_KEY_RSA, DIGEST_SHA256, 0},
+	{"RS384", FAMILY_RS, JWT_KEY_RSA, DIGEST_SHA384, 0},
+	{"RS512", FAMILY_RS, JWT_KEY_RSA, DIGEST_SHA512, 0},
+	{"PS256", FAMILY_PS, JWT_KEY_RSA, DIGEST_SHA256, 0},
+	{"PS384", FAMILY_PS, JWT_KEY_RSA, DIGEST_SHA384, 0},
+	{"PS512", FAMILY_PS, JWT_KEY_RSA, DIGEST_SHA512, 0},
+	{"ES256", FAMILY_ES, JWT_KEY_P256, DIGEST_SHA256, 32},
+	{"ES384", FAMILY_ES, JWT_KEY_P384, DIGEST_SHA384, 48},
+	{"ES512", FAMILY_ES, JWT_KEY_P521, DIGEST_SHA512, 66},
+	{"EdDSA", FAMILY_ED, JWT_KEY_ED25519, DIGEST_NONE, 0},	/* RFC 8037 */
+	{"Ed25519", FAMILY_ED, JWT_KEY_ED25519, DIGEST_NONE, 0},	/* ... as RFC 9864 names it */
 };
 
 #define ALGORITHM_COUNT (sizeof(algorithms) / sizeof(algorithms[0]))
 
 struct JwtKeys
 {
-	char	   *secret;			/* NULL: none; at least JWT_SECRET_MIN bytes */
-	size_t		secret_len;
-	EVP_PKEY   *public_key;		/* NULL: none; RSA, or EC on `curve` */
-	const char *curve;			/* one of algorithms[].curve; NULL for RSA */
+	JwtKey		keys[2 + JWKS_MAX_KEYS];	/* the secret, the public key, the set */
+	size_t		count;
+	bool		by_kid;			/* there is a set */
 	EVP_MD	   *digests[DIGEST_COUNT];
-	uint64_t	secret_print;	/* fingerprints; 0: there is no such key */
-	uint64_t	public_print;
 };
 
+static const char *add_keys(JwtKeys *k, const char *secret, const char *public_key, const char *jwks,
+							const char **warning);
+static void set_fingerprint(const JwtKeys *k, JwtKey *key);
 static char *usable_secret(const char *secret, const char **warning);
-static uint64_t fingerprint(const JwtKeys *k, const char *prefix, const void *bytes, size_t len);
-static uint64_t public_fingerprint(const JwtKeys *k);
-static const char *load_public_key(JwtKeys *k, const char *pem);
-static bool verify_hmac(const JwtKeys *k, const JwtAlgorithm *a, const char *token);
-static bool verify_evp(const JwtKeys *k, const JwtAlgorithm *a, Slice text, Slice signature);
+static const char *load_public_key(JwtKey *key, const char *pem);
+static bool verify(const JwtKeys *k, const JwtKey *key, const JwtAlgorithm *a, const char *token, Slice signature);
 
 JwtKeys *
-jwt_keys_new(const char *secret, const char *public_key, const char **error, const char **warning)
+jwt_keys_new(const char *secret, const char *public_key, const char *jwks,
+			 const char **error, const char **warning)
 {
 	static const char *const names[DIGEST_COUNT] = {"SHA256", "SHA384", "SHA512"};
 	JwtKeys    *k = xcalloc(1, sizeof(*k));
@@ -107,19 +108,16 @@ jwt_keys_new(const char *secret, const char *public_key, const char **error, con
 		if (k->digests[i] == NULL)
 			*error = "OpenSSL does not offer SHA-2";
 	}
-	if (*error == NULL && public_key != NULL && public_key[0] != '\0')
-		*error = load_public_key(k, public_key);
+	if (*error == NULL)
+		*error = add_keys(k, secret, public_key, jwks, warning);
 	ERR_clear_error();
 	if (*error != NULL)
 	{
 		jwt_keys_free(k);
 		return NULL;
 	}
-
-	k->secret = usable_secret(secret, warning);
-	k->secret_len = k->secret != NULL ? strlen(k->secret) : 0;
-	k->secret_print = k->secret != NULL ? fingerprint(k, "secret", k->secret, k->secret_len) : 0;
-	k->public_print = k->public_key != NULL ? public_fingerprint(k) : 0;
+	for (size_t i = 0; i < k->count; i++)
+		set_fingerprint(k, &k->keys[i]);
 	return k;
 }
 
@@ -128,92 +126,151 @@ jwt_keys_free(JwtKeys *k)
 {
 	if (k == NULL)
 		return;
-	if (k->secret != NULL)
-		OPENSSL_cleanse(k->secret, k->secret_len);
-	free(k->secret);
-	EVP_PKEY_free(k->public_key);
+	for (size_t i = 0; i < k->count; i++)
+		jwt_key_clear(&k->keys[i]);
 	for (int i = 0; i < DIGEST_COUNT; i++)
 		EVP_MD_free(k->digests[i]);
 	free(k);
 }
 
+void
+jwt_key_clear(JwtKey *key)
+{
+	if (key->secret != NULL)
+		OPENSSL_cleanse(key->secret, key->secret_len);
+	free(key->secret);
+	free(key->kid);
+	EVP_PKEY_free(key->public_key);
+	memset(key, 0, sizeof(*key));
+}
+
 bool
 jwt_keys_empty(const JwtKeys *k)
 {
-	return k->secret == NULL && k->public_key == NULL;
+	return k->count == 0;
 }
 
-const JwtAlgorithm *
-jwt_keys_algorithm(const JwtKeys *k, const char *name)
+static const JwtAlgorithm *
+find_algorithm(const char *name)
 {
 	for (size_t i = 0; i < ALGORITHM_COUNT; i++)
 	{
-		const JwtAlgorithm *a = &algorithms[i];
-
-		if (strcmp(a->name, name) != 0)
-			continue;
-		if (a->family == FAMILY_HS)
-			return k->secret != NULL ? a : NULL;
-		/* both curves are pointers into the table, NULL for RSA */
-		return k->public_key != NULL && k->curve == a->curve ? a : NULL;
+		if (strcmp(algorithms[i].name, name) == 0)
+			return &algorithms[i];
 	}
 	return NULL;
 }
 
-bool
-jwt_keys_verify(const JwtKeys *k, const JwtAlgorithm *a, const char *token, Slice signature)
+const JwtAlgorithm *
+jwt_algorithm(const char *name, JwtKeyType *type)
 {
-	const char *dot = strrchr(token, '.');
-	bool		good;
+	const JwtAlgorithm *a = find_algorithm(name);
 
-	if (dot == NULL)
-		return false;
-	if (a->family == FAMILY_HS)
-		good = verify_hmac(k, a, token);
-	else
-		good = verify_evp(k, a, slice(token, (size_t) (dot - token)), signature);
-	if (!good)
-		ERR_clear_error();
-	return good;
+	if (a != NULL)
+		*type = a->type;
+	return a;
 }
 
-uint64_t
-jwt_keys_fingerprint(const JwtKeys *k, const JwtAlgorithm *a)
+static bool
+has_kid(const JwtKey *key, const char *kid)
 {
-	return a->family == FAMILY_HS ? k->secret_print : k->public_print;
+	return key->kid != NULL && strcmp(key->kid, kid) == 0;
+}
+
+static bool
+is_for(const JwtKey *key, const JwtAlgorithm *a)
+{
+	return key->type == a->type && (key->only == NULL || key->only == a);
+}
+
+const char *
+jwt_keys_check(const JwtKeys *k, const char *alg, const char *kid, const char *token,
+			   Slice signature, uint64_t *fingerprint)
+{
+	const JwtAlgorithm *a = find_algorithm(alg);
+	bool		by_kid = k->by_kid && kid != NULL;
+	bool		found = !by_kid;
+	int			tries = 0;
+
+	if (a == NULL)
+		return "unsupported_algorithm";
+	for (size_t i = 0; i < k->count && tries < JWT_MAX_TRIES; i++)
+	{
+		const JwtKey *key = &k->keys[i];
+
+		if (by_kid && !has_kid(key, kid))
+			continue;
+		found = true;
+		if (!is_for(key, a))
+			continue;
+		tries++;
+		if (verify(k, key, a, token, signature))
+		{
+			*fingerprint = key->fingerprint;
+			return NULL;
+		}
+	}
+	return !found ? "unknown_key" : tries == 0 ? "unsupported_algorithm" : "bad_signature";
 }
 
 bool
 jwt_keys_known(const JwtKeys *k, uint64_t fingerprint)
 {
-	return fingerprint != 0 && (fingerprint == k->secret_print || fingerprint == k->public_print);
+	for (size_t i = 0; i < k->count; i++)
+	{
+		if (k->keys[i].fingerprint == fingerprint)
+			return true;
+	}
+	return false;
+}
+
+/* Fills k->keys; gives what is wrong, or NULL. */
+static const char *
+add_keys(JwtKeys *k, const char *secret, const char *public_key, const char *jwks, const char **warning)
+{
+	JwtKey	   *key = &k->keys[k->count];
+	const char *error = NULL;
+	size_t		n;
+
+	key->secret = usable_secret(secret, warning);
+	if (key->secret != NULL)
+	{
+		key->type = JWT_KEY_SECRET;
+		key->secret_len = strlen(key->secret);
+		key = &k->keys[++k->count];
+	}
+	if (public_key != NULL && public_key[0] != '\0')
+	{
+		k->count++;
+		error = load_public_key(key, public_key);
+	}
+	if (error == NULL && jwks != NULL && jwks[0] != '\0')
+	{
+		k->by_kid = true;
+		error = jwks_read(jwks, &k->keys[k->count], &n, warning);
+		k->count += n;
+	}
+	return error;
 }
 
 /* The first 8 bytes of a SHA-256, which tell nothing of a secret this long. */
-static uint64_t
-fingerprint(const JwtKeys *k, const char *prefix, const void *bytes, size_t len)
+static void
+set_fingerprint(const JwtKeys *k, JwtKey *key)
 {
 	uint8_t		hash[EVP_MAX_MD_SIZE] = {0};
+	uint8_t    *der = NULL;
+	int			der_len = key->public_key != NULL ? i2d_PUBKEY(key->public_key, &der) : 0;
 	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
 	bool		good = ctx != NULL && EVP_DigestInit_ex2(ctx, k->digests[DIGEST_SHA256], NULL) == 1 &&
-		EVP_DigestUpdate(ctx, prefix, strlen(prefix)) == 1 &&
-		EVP_DigestUpdate(ctx, bytes, len) == 1 && EVP_DigestFinal_ex(ctx, hash, NULL) == 1;
-	uint64_t	print;
+		EVP_DigestUpdate(ctx, key->secret != NULL ? "secret" : "public", 6) == 1 &&
+		EVP_DigestUpdate(ctx, key->secret, key->secret_len) == 1 &&
+		EVP_DigestUpdate(ctx, der, der_len > 0 ? (size_t) der_len : 0) == 1 && EVP_DigestFinal_ex(ctx, hash, NULL) == 1;
 
 	EVP_MD_CTX_free(ctx);
-	memcpy(&print, hash, sizeof(print));
-	return good && print != 0 ? print : 1;
-}
-
-static uint64_t
-public_fingerprint(const JwtKeys *k)
-{
-	uint8_t    *der = NULL;
-	int			len = i2d_PUBKEY(k->public_key, &der);
-	uint64_t	print = fingerprint(k, "public", der, len > 0 ? (size_t) len : 0);
-
 	OPENSSL_free(der);
-	return print;
+	memcpy(&key->fingerprint, hash, sizeof(key->fingerprint));
+	if (!good || key->fingerprint == 0)
+		key->fingerprint = 1;
 }
 
 /* A copy of the secret, or NULL with or (not set) without a warning. */
@@ -238,16 +295,16 @@ usable_secret(const char *secret, const char **warning)
 
 /* libjwt 1.x: the key must not be empty, and the algorithm is looked at again. */
 static bool
-verify_hmac(const JwtKeys *k, const JwtAlgorithm *a, const char *token)
+verify_hmac(const JwtKey *key, const JwtAlgorithm *a, const char *token)
 {
 	jwt_t	   *jwt = NULL;
 	bool		good;
 
-	if (k->secret == NULL || k->secret_len < JWT_SECRET_MIN)
+	if (key->secret == NULL || key->secret_len < JWT_SECRET_MIN)
 		return false;
-	if (jwt_decode(&jwt, token, (const unsigned char *) k->secret, (int) k->secret_len) != 0)
+	if (jwt_decode(&jwt, token, (const unsigned char *) key->secret, (int) key->secret_len) != 0)
 		return false;
-	good = jwt_get_alg(jwt) == a->libjwt;
+	good = jwt_get_alg(jwt) == jwt_str_alg(a->name);
 	jwt_free(jwt);
 	return good;
 }
@@ -285,8 +342,9 @@ set_pss(EVP_PKEY_CTX *ctx)
 }
 
 static bool
-verify_evp(const JwtKeys *k, const JwtAlgorithm *a, Slice text, Slice signature)
+verify_evp(const JwtKeys *k, const JwtKey *key, const JwtAlgorithm *a, Slice text, Slice signature)
 {
+	const EVP_MD *digest = a->digest == DIGEST_NONE ? NULL : k->digests[a->digest];
 	uint8_t		der[ECDSA_DER_MAX];
 	EVP_PKEY_CTX *pkey_ctx;		/* owned by ctx */
 	EVP_MD_CTX *ctx;
@@ -298,15 +356,32 @@ verify_evp(const JwtKeys *k, const JwtAlgorithm *a, Slice text, Slice signature)
 			return false;
 		signature = slice(der, ecdsa_der(signature, a->coordinate, der));
 	}
-	else if (signature.len != (size_t) EVP_PKEY_get_size(k->public_key))
+	else if (signature.len != (size_t) EVP_PKEY_get_size(key->public_key))
 		return false;
 
 	ctx = EVP_MD_CTX_new();
 	good = ctx != NULL &&
-		EVP_DigestVerifyInit(ctx, &pkey_ctx, k->digests[a->digest], NULL, k->public_key) == 1 &&
+		EVP_DigestVerifyInit(ctx, &pkey_ctx, digest, NULL, key->public_key) == 1 &&
 		(a->family != FAMILY_PS || set_pss(pkey_ctx)) &&
 		EVP_DigestVerify(ctx, signature.data, signature.len, text.data, text.len) == 1;
 	EVP_MD_CTX_free(ctx);
+	return good;
+}
+
+static bool
+verify(const JwtKeys *k, const JwtKey *key, const JwtAlgorithm *a, const char *token, Slice signature)
+{
+	const char *dot = strrchr(token, '.');
+	bool		good;
+
+	if (dot == NULL)
+		return false;
+	if (a->family == FAMILY_HS)
+		good = verify_hmac(key, a, token);
+	else
+		good = verify_evp(k, key, a, slice(token, (size_t) (dot - token)), signature);
+	if (!good)
+		ERR_clear_error();
 	return good;
 }
 
@@ -344,36 +419,48 @@ read_public_key(BIO *bio)
 	return key;
 }
 
-/* The table's name of an EC key's curve, or NULL. */
-static const char *
-key_curve(const EVP_PKEY *key)
+/* The type of a key on this curve; false if we know none. */
+static bool
+curve_type(const EVP_PKEY *key, JwtKeyType *type)
 {
+	static const struct
+	{
+		const char *name;		/* that OpenSSL gives */
+		JwtKeyType	type;
+	}			curves[] = {
+		{"prime256v1", JWT_KEY_P256},
+		{"secp384r1", JWT_KEY_P384},
+		{"secp521r1", JWT_KEY_P521},
+	};
 	char		name[64];
 	size_t		len;
 
 	if (EVP_PKEY_get_utf8_string_param(key, OSSL_PKEY_PARAM_GROUP_NAME, name, sizeof(name), &len) != 1)
-		return NULL;
-	for (size_t i = 0; i < ALGORITHM_COUNT; i++)
+		return false;
+	for (size_t i = 0; i < sizeof(curves) / sizeof(curves[0]); i++)
 	{
-		if (algorithms[i].curve != NULL && strcmp(algorithms[i].curve, name) == 0)
-			return algorithms[i].curve;
+		if (strcmp(curves[i].name, name) == 0)
+		{
+			*type = curves[i].type;
+			return true;
+		}
 	}
-	return NULL;
+	return false;
 }
 
-/* Sets k->public_key and k->curve; gives what is wrong, or NULL. */
+/* Sets key->public_key and key->type; gives what is wrong, or NULL. */
 static const char *
-load_public_key(JwtKeys *k, const char *pem)
+load_public_key(JwtKey *key, const char *pem)
 {
 	BIO		   *bio = BIO_new_mem_buf(pem, -1);
 	EVP_PKEY   *second;
 
 	if (bio == NULL)
 		return "out of memory";
-	k->public_key = read_public_key(bio);
-	second = k->public_key != NULL ? read_public_key(bio) : NULL;
+	key->public_key = read_public_key(bio);
+	second = key->public_key != NULL ? read_public_key(bio) : NULL;
 	BIO_free(bio);
-	if (k->public_key == NULL)
+	if (key->public_key == NULL)
 		return "the JWT public key file does not begin with a PEM public key or certificate";
 	if (second != NULL)
 	{
@@ -381,17 +468,16 @@ load_public_key(JwtKeys *k, const char *pem)
 		return "the JWT public key file holds more than one key";
 	}
 
-	switch (EVP_PKEY_get_base_id(k->public_key))
+	switch (EVP_PKEY_get_base_id(key->public_key))
 	{
 		case EVP_PKEY_RSA:
-			if (EVP_PKEY_get_bits(k->public_key) < RSA_BITS_MIN)
+			key->type = JWT_KEY_RSA;
+			if (EVP_PKEY_get_bits(key->public_key) < JWT_RSA_BITS_MIN)
 				return "the JWT public key is an RSA key of less than 2048 bits";
 			return NULL;
 		case EVP_PKEY_EC:
-			k->curve = key_curve(k->public_key);
-			if (k->curve == NULL)
-				return "the JWT public key is on a curve other than P-256, P-384 and P-521";
-			return NULL;
+			return curve_type(key->public_key, &key->type) ? NULL :
+				"the JWT public key is on a curve other than P-256, P-384 and P-521";
 		default:
 			return "the JWT public key is neither an RSA nor an EC key";
 	}

@@ -297,7 +297,7 @@ config_apply(Gateway *g, uint32_t number, const Config *c)
 	const char *error = NULL;
 	const char *warning = NULL;
 	const char *what = "could not use the keys for tokens";
-	const char *hint = "Check pg_rooms.jwt_public_key_file.";
+	const char *hint = "Check the files of pg_rooms.jwt_public_key_file and pg_rooms.jwt_jwks_file.";
 	Auth	   *auth = auth_new(&c->auth, &error, &warning);
 
 	if (auth && !handlers_check(&c->handlers, &error))
@@ -321,7 +321,7 @@ config_apply(Gateway *g, uint32_t number, const Config *c)
 	}
 	if (warning)
 		log_message(LINK_LOG_WARNING,
-					"Set pg_rooms.jwt_secret (32 bytes or more), pg_rooms.jwt_secret_file or pg_rooms.jwt_public_key_file.",
+					"Set a key that can be used: pg_rooms.jwt_secret or jwt_secret_file (32 bytes or more), jwt_public_key_file or jwt_jwks_file.",
 					"%s", warning);
 	if (g->auth)
 		auth_free(g->auth);

@@ -1,4 +1,4 @@
-/* with: src/gateway/auth.c src/gateway/jwt_keys.c */
+/* with: src/gateway/auth.c src/gateway/jwt_keys.c src/gateway/jwks.c */
 /*
  * fuzz_auth.c - whatever a client may send as its CONNECT's payload or
  * Authorization header.
