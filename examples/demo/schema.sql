@@ -46,6 +46,8 @@ BEGIN
 		jsonb_build_object('ticket', NEW.id, 'message', format('%s is yours now', NEW.title)));
 	RETURN NULL;
 END $$;
+-- Or `app` could put it on a table of its own.
+REVOKE EXECUTE ON FUNCTION notify_assignee() FROM PUBLIC;
 
 CREATE TRIGGER ticket_created AFTER INSERT ON ticket
 	FOR EACH ROW WHEN (NEW.assignee IS NOT NULL) EXECUTE FUNCTION notify_assignee();

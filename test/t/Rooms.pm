@@ -38,15 +38,15 @@ SQL
 # Starts a cluster with the extension in database postgres.  Options: conf
 # (appended to postgresql.conf), init (arguments of PostgreSQL::Test::Cluster's
 # init), start (0: leave it stopped), extension (0: do not create it), handlers
-# (1: with a role "gateway" that runs them), install_path (another installation
-# of PostgreSQL than the first in PATH).
+# (1: with a role "gateway" that runs them), settings (instead of those below),
+# install_path (another installation of PostgreSQL than the first in PATH).
 sub new
 {
 	my ($class, $name, %o) = @_;
 	my $node = PostgreSQL::Test::Cluster->new($name, $o{install_path} ? (install_path => $o{install_path}) : ());
 	$node->init(%{ $o{init} // {} });
 	my $self = bless { node => $node, port => PostgreSQL::Test::Cluster::get_free_port() }, $class;
-	my $conf = $self->settings;
+	my $conf = $o{settings} // $self->settings;
 	$conf .= "pg_rooms.handler_conninfo = '" . $self->conninfo . "'\n" if $o{handlers};
 	$node->append_conf('postgresql.conf', $conf . ($o{conf} // ''));
 	if ($o{start} // 1)
@@ -89,6 +89,18 @@ sub node { return $_[0]{node} }
 sub port { return $_[0]{port} }
 sub url { return "http://127.0.0.1:$_[0]{port}" }
 sub sql { my ($self, $sql) = @_; return $self->{node}->safe_psql('postgres', $sql) }
+
+# The text of the code block in README.md that stands under the line
+# "<!-- test: NAME -->", without its indentation; dies if there is not exactly one.
+sub readme
+{
+	my ($name) = @_;
+	my $text = PostgreSQL::Test::Utils::slurp_file(dirname(__FILE__) . '/../../README.md');
+	my @blocks = $text =~ /^([ ]*<!-- test: \Q$name\E -->\n+[ ]*```\w*\n.*?\n)[ ]*```$/msg;
+	die 'README.md has ' . scalar(@blocks) . " blocks of the name $name" if @blocks != 1;
+	my ($indent, $code) = $blocks[0] =~ /\A.*?\n+([ ]*)```\w*\n(.*)\z/s;
+	return $code =~ s/^$indent//mgr;
+}
 
 # An HS256 token; exp is an hour away unless given.
 sub token

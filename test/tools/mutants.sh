@@ -21,7 +21,7 @@ for name in "${names[@]}"; do
 	mkdir -p "$tree"
 	# Copies keep their times, so only what the last and this patch change is built again.
 	rm -rf "$tree/src" "$tree/test" "$tree/sql" "$tree/expected"
-	cp -a Makefile pg_rooms.control src sql expected test "$tree/"
+	cp -a Makefile README.md pg_rooms.control src sql expected test "$tree/"
 	log=build/mutant-$name.log
 	sign='^(Result: FAIL|not ok [0-9]|test .* FAILED)'
 	if [ "${variant:-}" = asan ]; then sign='^sanitizer reports in'; fi # it must be the sanitizer that sees it

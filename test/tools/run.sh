@@ -59,7 +59,7 @@ for module in test/modules/*.c; do
 	gcc -O1 -g -fPIC -shared -w -I"$("$pg_config" --includedir-server)" "$module" \
 		-o "$work/stage$("$pg_config" --pkglibdir)/$(basename "$module" .c).so" || { failed=1; finish; }
 done
-cp -r test sql expected src pg_rooms.control "$work/"
+cp -r test sql expected src pg_rooms.control README.md "$work/"
 own
 free_port() { perl -MIO::Socket::INET -e 'print IO::Socket::INET->new(Listen => 1, LocalAddr => "127.0.0.1")->sockport'; }
 cat >"$work/regress.conf" <<CONF
