@@ -49,6 +49,8 @@ $node->command_ok([ 'pg_dump', '-Fc', '-f', "$dir/custom", 'app' ], 'pg_dump, cu
 $node->command_ok([ 'pg_dump', '-f', "$dir/plain", 'app' ], 'pg_dump, plain');
 $node->command_ok([ 'pg_dump', '--clean', '--if-exists', '-f', "$dir/plain-clean", 'app' ], 'pg_dump, plain with --clean');
 my $plain = PostgreSQL::Test::Utils::slurp_file("$dir/plain");
+$node->safe_psql('app', 'CREATE ROLE dumper LOGIN IN ROLE pg_read_all_data');
+$node->command_ok([ 'pg_dump', '-U', 'dumper', '-f', "$dir/dumper", 'app' ], 'a role that may read all data can dump');
 is(scalar(() = $plain =~ /^CREATE EXTENSION .*\bpg_rooms\b/mg), 1, 'a dump makes the extension');
 unlike($plain, qr/^CREATE (OR REPLACE )?(\w+ rooms\b|TRIGGER changed)/m, '... and none of its members');
 is(scalar(() = $plain =~ /^COPY rooms\./mg), 1, '... and fills its one table');

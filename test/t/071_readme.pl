@@ -2,6 +2,7 @@
 use strict;
 use warnings;
 use Rooms;
+use File::Basename qw(dirname);
 use IPC::Run ();
 use Test::More;
 
@@ -20,6 +21,20 @@ sub psql
 	is($err, '', 'psql has no complaint');
 	chomp $out;
 	return $out;
+}
+
+# ---- Settings: units, defaults and when a change takes effect ----
+my %table = map { /^\| `(\w+)` \| (\S+) \| (\w*) ?\| .* \| (\w+) \|$/ ? ($1 => [ $2, $3, $4 ]) : () }
+  split /\n/, PostgreSQL::Test::Utils::slurp_file(dirname(__FILE__) . '/../../README.md');
+my $settings = $node->safe_psql('postgres', q{SELECT substr(name, 10), current_setting(name), source, coalesce(unit, ''), context
+	FROM pg_settings WHERE name LIKE 'pg\_rooms.%' ORDER BY name});
+for (split /\n/, $settings)
+{
+	my ($name, $value, $source, $unit, $context) = split /\|/;
+	my ($default, $documented_unit, $when) = @{ $table{$name} // [ 'not', 'in', 'the table' ] };
+	is($default, $value eq '' ? 'none' : '`' . $value =~ s/^(\d+)B$/$1/r . '`', "$name: the default") if $source eq 'default';
+	is($documented_unit, $unit eq 'B' ? 'bytes' : $unit, "$name: the unit");
+	is($when, $context eq 'user' ? 'session' : 'reload', "$name: takes effect");
 }
 
 # ---- Quick start ----
@@ -72,6 +87,15 @@ is_deeply([ $client->event, $client->event ], [ map { [ 'notification:new', { ti
 is(psql('app', Rooms::readme('trigger')), '', 'the trigger is made');
 is_deeply($client->event, [ 'ticket:created', { id => 1, tenant_id => 1, title => 'Printer on fire', assignee => undef } ],
 	'... and a row reaches the tenant');
+
+# ---- What is guaranteed: numbers ----
+psql('app', q{CREATE TABLE number (tenant_id int DEFAULT 1, b jsonb, n numeric, d float8, j json);
+	CREATE TRIGGER t AFTER INSERT ON number FOR EACH ROW EXECUTE FUNCTION rooms.emit_row('tenant:{tenant_id}', 'n', 'b,n,d,j');
+	INSERT INTO number (b, n, d, j) VALUES ('1e5', 1e20, 1e300, '1e400')});
+my $numbers = $client->event->[1];
+is_deeply([ @$numbers{qw(b n)} ], [ 100000, '1' . '0' x 20 ], 'jsonb and numeric have no exponents');
+is($Rooms::JSON->encode($numbers), '{"b":100000,"d":1e+300,"j":null,"n":"' . '1' . '0' x 20 . '"}',
+	'numbers that have one are left to JavaScript (of whose Infinity the driver makes null)');
 
 # ---- Security ----
 psql('app', 'CREATE ROLE app LOGIN; GRANT SELECT, INSERT, UPDATE ON ticket TO app');
