@@ -82,6 +82,7 @@ extern int	ws_confirm(Conn *c);
 extern int	ws_established(Conn *c);
 extern int	ws_receive(Conn *c, const void *bytes, size_t len);
 extern int	ws_writable(Conn *c);
+extern int	ws_close_received(Conn *c, const uint8_t *bytes, size_t len);
 extern void ws_gone(Conn *c);
 
 /* ---- ws.c: the core's hooks for a session on a WebSocket ---- */

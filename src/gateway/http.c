@@ -167,7 +167,7 @@ http_gone(Conn *c)
 void
 http_read_request(struct lws *wsi, EngineRequest *q, bool collect)
 {
-	char		text[PARAMETER_MAX];
+	char	   *text;
 	int			size;
 
 	memset(q, 0, sizeof(*q));
@@ -178,9 +178,10 @@ http_read_request(struct lws *wsi, EngineRequest *q, bool collect)
 		size = lws_hdr_fragment_length(wsi, WSI_TOKEN_HTTP_URI_ARGS, i);
 		if (size <= 0)
 			break;
-		/* A longer one is none of ours. */
-		if (size < PARAMETER_MAX && lws_hdr_copy_fragment(wsi, text, sizeof(text), WSI_TOKEN_HTTP_URI_ARGS, i) > 0)
-			request_parameter(q, text, collect);
+		text = xmalloc((size_t) size + 1);
+		if (lws_hdr_copy_fragment(wsi, text, size + 1, WSI_TOKEN_HTTP_URI_ARGS, i) > 0)
+			request_parameter(q, text, collect && size < PARAMETER_MAX);
+		free(text);
 	}
 	if (lws_hdr_total_length(wsi, WSI_TOKEN_ORIGIN) > 0)
 		q->origin_bad = !http_copy_field(wsi, WSI_TOKEN_ORIGIN, q->origin, sizeof(q->origin));
@@ -251,9 +252,11 @@ http_expected_body(struct lws *wsi, HttpMethod method, size_t *expected)
 static bool
 http_copy_field(struct lws *wsi, enum lws_token_indexes token, char *out, size_t size)
 {
+	int			len;
+
 	out[0] = '\0';
-	if (lws_hdr_total_length(wsi, token) >= (int) size || lws_hdr_copy(wsi, out, (int) size, token) < 0 ||
-		!origin_valid(slice_cstring(out)))
+	len = lws_hdr_total_length(wsi, token) < (int) size ? lws_hdr_copy(wsi, out, (int) size, token) : -1;
+	if (len < 0 || !origin_valid(slice(out, (size_t) len)))	/* no NUL either, where we would stop reading */
 	{
 		out[0] = '\0';
 		return false;

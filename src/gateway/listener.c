@@ -264,6 +264,8 @@ listener_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user,
 			return ws_established(c);
 		case LWS_CALLBACK_RECEIVE:
 			return ws_receive(c, in, len);
+		case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
+			return ws_close_received(c, in, len);
 		case LWS_CALLBACK_SERVER_WRITEABLE:
 			return ws_writable(c);
 		case LWS_CALLBACK_CLOSED:

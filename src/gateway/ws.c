@@ -27,8 +27,10 @@
 
 #define CLOSE_NORMAL		1000
 #define CLOSE_GOING_AWAY	1001
+#define CLOSE_PROTOCOL		1002
 #define CLOSE_TOO_BIG		1009
 #define CLOSE_TRY_LATER		1013
+#define CLOSE_CODES_END		5000
 
 static int	ws_refuse(Conn *c, int status, const char *message);
 static int	ws_close(Conn *c, int code, const char *reason);
@@ -187,6 +189,18 @@ ws_append(Conn *c, const void *bytes, size_t len, size_t remaining)
 		memcpy(c->message + c->message_len, bytes, len);
 	c->message_len += (uint32_t) len;
 	return remaining == 0 && lws_is_final_fragment(c->wsi);
+}
+
+/*
+ * libwebsockets sends a close frame back as it came, also what may not be sent
+ * (RFC 6455 5.5.1, 7.4.2): half a code, or one of 5000 and more.
+ */
+int
+ws_close_received(Conn *c, const uint8_t *bytes, size_t len)
+{
+	if (len == 1 || (len > 1 && (bytes[0] << 8 | bytes[1]) >= CLOSE_CODES_END))
+		return ws_close(c, CLOSE_PROTOCOL, "");
+	return 0;
 }
 
 /* ---- out ---- */
