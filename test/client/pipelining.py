@@ -30,37 +30,43 @@ def head(method, target, *fields, body=b"", length=None, version="1.1"):
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
 
+# What a client may send, by name: of a path with a query and of a body.
+PIECES = {
+    "get": lambda q, body: head("GET", q),
+    "get-root": lambda q, body: head("GET", "/"),
+    "get-close": lambda q, body: head("GET", q, "Connection: close"),
+    "get-1.0": lambda q, body: head("GET", q, version="1.0"),
+    "get-body": lambda q, body: head("GET", q, body=body),
+    "head": lambda q, body: head("HEAD", "/"),
+    "options": lambda q, body: head("OPTIONS", q, "Origin: http://a"),
+    "post": lambda q, body: head("POST", q, body=body),
+    "post-empty": lambda q, body: head("POST", q, length=0),
+    "post-head": lambda q, body: head("POST", q, length=len(body)),     # the body comes later, or never
+    "post-root": lambda q, body: head("POST", "/", body=body),
+    "post-length": lambda q, body: head("POST", q, length="5x"),
+    "post-large": lambda q, body: head("POST", q, length=2000000),
+    "put-body": lambda q, body: head("PUT", q, body=body),
+    "delete": lambda q, body: head("DELETE", q),
+    "chunked": lambda q, body: head("POST", q, "Transfer-Encoding: chunked") + b"5\r\nhello\r\n0\r\n\r\n",
+    "chunked-length": lambda q, body: head("POST", q, "Transfer-Encoding: chunked", body=body),
+    "upgrade-foo": lambda q, body: head("GET", q, "Upgrade: foo", "Connection: Upgrade"),
+    "upgrade-h2c": lambda q, body: head("GET", q, "Upgrade: h2c", "Connection: Upgrade, HTTP2-Settings",
+                                        "HTTP2-Settings: AAMAAABkAAQAAP__"),
+    "websocket": lambda q, body: head("GET", q.replace("polling", "websocket"), "Upgrade: websocket",
+                                      "Connection: Upgrade", "Sec-WebSocket-Version: 13",
+                                      "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="),
+    "newlines": lambda q, body: b"\r\n\r\n",
+    "body": lambda q, body: body,
+    "connect": lambda q, body: b"CONNECT a:1 HTTP/1.1\r\n\r\n",
+}
+
+
 def fragments(r, sid):
-    """One random piece of what a client may send."""
+    """One random piece."""
     q = Q + (SID % sid if r.random() < 0.6 else "")
     body = r.choice([b"3", b"40", b"2probe", b"x" * r.choice([1, 50, 1500, 5000]), b"POST / HTTP/1.1\r\n\r\n"])
-    return r.choice([
-        lambda: head("GET", q),
-        lambda: head("GET", "/"),
-        lambda: head("GET", q, "Connection: close"),
-        lambda: head("GET", q, version="1.0"),
-        lambda: head("GET", q, body=body),
-        lambda: head("HEAD", "/"),
-        lambda: head("OPTIONS", q, "Origin: http://a"),
-        lambda: head("POST", q, body=body),
-        lambda: head("POST", q, length=0),
-        lambda: head("POST", q, length=len(body)),          # the body comes later, or never
-        lambda: head("POST", "/", body=body),
-        lambda: head("POST", q, length="5x"),
-        lambda: head("POST", q, length=2000000),
-        lambda: head("PUT", q, body=body),
-        lambda: head("DELETE", q),
-        lambda: head("POST", q, "Transfer-Encoding: chunked") + b"5\r\nhello\r\n0\r\n\r\n",
-        lambda: head("POST", q, "Transfer-Encoding: chunked", body=body),
-        lambda: head("GET", q, "Upgrade: foo", "Connection: Upgrade"),
-        lambda: head("GET", q, "Upgrade: h2c", "Connection: Upgrade, HTTP2-Settings", "HTTP2-Settings: AAMAAABkAAQAAP__"),
-        lambda: head("GET", q.replace("polling", "websocket"), "Upgrade: websocket", "Connection: Upgrade",
-                     "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="),
-        lambda: b"\r\n" * r.randint(1, 3),
-        lambda: body,
-        lambda: b"CONNECT a:1 HTTP/1.1\r\n\r\n",
-        lambda: bytes(r.randrange(256) for _ in range(r.randint(1, 40))),
-    ])()
+    noise = bytes(r.randrange(256) for _ in range(r.randint(1, 40)))
+    return r.choice(list(PIECES.values()) + [lambda q, body: noise])(q, body)
 
 
 def handshake(port):
