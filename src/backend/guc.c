@@ -58,6 +58,8 @@ int			rooms_upgrade_timeout;
 int			rooms_max_payload;
 int			rooms_max_connections;
 int			rooms_max_queued;
+int			rooms_recovery_window;
+int			rooms_history_size;
 int			rooms_max_message_size;
 int			rooms_max_pending;
 int			rooms_handler_connections;
@@ -170,6 +172,14 @@ static const IntSetting int_settings[] = {
 		"Bytes that may wait for a slow client.",
 		"A client over it for 10 seconds, or over four times it at once, is disconnected.",
 		&rooms_max_queued, 4096, 16, 1024 * 1024, PGC_SIGHUP, GUC_UNIT_KB, 1024},
+	{"pg_rooms.recovery_window",
+		"Time in which a client that has lost its connection may come back and miss nothing.",
+		"0 turns recovery off. Otherwise every event has one more argument, the offset.",
+		&rooms_recovery_window, 0, 0, DAY_MS, PGC_SIGHUP, GUC_UNIT_MS, 1},
+	{"pg_rooms.history_size",
+		"Bytes of sent messages that are kept for clients that come back.",
+		NULL,
+		&rooms_history_size, 64 * 1024, 64, 16 * 1024 * 1024, PGC_SIGHUP, GUC_UNIT_KB, 1024},
 	{"pg_rooms.max_message_size",
 		"Largest message that can be emitted.",
 		NULL,

@@ -36,6 +36,8 @@ extern int	rooms_upgrade_timeout;
 extern int	rooms_max_payload;
 extern int	rooms_max_connections;
 extern int	rooms_max_queued;	/* kB, as GUC_UNIT_KB */
+extern int	rooms_recovery_window;	/* ms; 0: off */
+extern int	rooms_history_size; /* kB */
 extern int	rooms_max_message_size; /* bytes, GUC_UNIT_BYTE */
 extern int	rooms_max_pending;	/* kB, GUC_UNIT_KB */
 extern int	rooms_handler_connections;

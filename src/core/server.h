@@ -72,6 +72,8 @@ typedef struct ServerOptions
 	uint32_t	max_payload;
 	uint32_t	max_connections;
 	size_t		max_queued;		/* soft cap for 10 s; 4 times that is the hard cap */
+	uint32_t	recovery_window;	/* 0: no recovery, the plain protocol */
+	size_t		history_size;
 } ServerOptions;
 
 /* Who a socket is, as the token said.  Strings are malloc'ed, NULL when absent. */

@@ -45,6 +45,8 @@ static const Setting settings[] = {
 	SETTING("max_payload", SETTING_UINT32, server.max_payload),
 	SETTING("max_connections", SETTING_UINT32, server.max_connections),
 	SETTING("max_queued", SETTING_SIZE, server.max_queued),
+	SETTING("recovery_window", SETTING_UINT32, server.recovery_window),
+	SETTING("history_size", SETTING_SIZE, server.history_size),
 	SETTING("jwt_secret", SETTING_TEXT, auth.secret),
 	SETTING("jwt_public_key", SETTING_TEXT, auth.public_key),
 	SETTING("jwt_jwks", SETTING_TEXT, auth.jwks),
