@@ -146,7 +146,8 @@ bool
 guard_websocket(int fd)
 {
 	Guard	   *g = guard_of(fd);
-	bool		glued = !g || g->glued;
+	/* Not fresh: the upgrade itself came glued to an earlier request, and so may have frames behind it. */
+	bool		glued = !g || g->glued || !g->fresh;
 
 	if (g)
 		*g = (Guard) {.mode = GUARD_WEBSOCKET};

@@ -32,7 +32,7 @@ extern void guard_take_body(int fd);
 
 /*
  * The connection is a WebSocket from here on: frames are checked.  False:
- * bytes came glued to the upgrade request; refuse.
+ * bytes came glued to the upgrade request, or it to an earlier one; refuse.
  */
 extern bool guard_websocket(int fd);
 
