@@ -89,11 +89,13 @@ def show(part, transport, keys, echoed):
 def request(part, transport, _keys):
     """
     A request.  Keys that begin with a capital are header fields.  method,
-    target (long: so many x in place of its %), version; text: the body, or unit
-    and count: what it is made of; fill: so many more fields; pad: one more field
-    of so many bytes.
+    target, version; text: the body, or unit and count: what it is made of; fill:
+    so many more fields; pad: one more field of so many bytes; long: so many x in
+    place of each % of the target and the fields.
     """
-    fields = [(k, v) for k, v in part.pairs if k[0].isupper()]
+    def lengthen(text):
+        return text.replace("%", "x" * part.number("long", 0)) if part.get("long") else text
+    fields = [(k, lengthen(v)) for k, v in part.pairs if k[0].isupper()]
     names = {k for k, _ in fields}
     websocket = transport == "ws"
     if "Host" not in names:
@@ -108,9 +110,7 @@ def request(part, transport, _keys):
     if part.get("pad"):
         fields.append(("X-Pad", "x" * part.number("pad", 0)))
     end = part.get("newline", "\r\n")
-    target = part.get("target", WS if websocket else POLL)
-    if part.get("long"):
-        target = target.replace("%", "x" * part.number("long", 0))
+    target = lengthen(part.get("target", WS if websocket else POLL))
     lines = ["%s %s HTTP/%s" % (part.get("method", "GET"), target, part.get("version", "1.1"))]
     lines += ["%s: %s" % f for f in fields]
     return (end.join(lines) + end * 2).encode("latin-1") + body
@@ -121,14 +121,17 @@ def read_request(data, *_):
     head, body = data.split(newline * 2, 1)
     first, *lines = head.decode("latin-1").split(newline.decode())
     method, target, version = first.split(" ", 1)[0], first.split(" ", 1)[1].rsplit(" ", 1)[0], first[-3:]
-    facts = {"method": method, "target": re.sub("x{100,}", "%", target), "long": str(target.count("x")), "version": version, "fields": str(len(lines)),
+    longest = max(re.findall("x*", head.decode("latin-1")), key=len)
+    if len(longest) > 100:
+        target, lines = target.replace(longest, "%"), [line.replace(longest, "%") for line in lines]
+    facts = {"method": method, "target": target, "long": str(len(longest)), "pad": str(len(longest)), "version": version, "fields": str(len(lines)),
              "head": str(len(head)), "body": str(len(body)), "text": body.decode("latin-1"),
              "separators": str(body.count(b"\x1e")), "newline": newline.decode()}
     named = {}
     for line in lines:
         name, _, value = line.partition(": ")
         named.setdefault(name, []).append(value)
-    for name in {"Content-Length", "Transfer-Encoding", "Upgrade", "Connection"} - set(named):
+    for name in {"Content-Length", "Transfer-Encoding", "Upgrade", "Connection", "Sec-WebSocket-Key"} - set(named):
         named[name] = ["-"]
     facts.update({name: "|".join(values) for name, values in named.items()})
     if named.get("Content-Encoding") == ["gzip"]:
@@ -150,7 +153,8 @@ def raw(part, _transport, _keys):
 
 
 def read_raw(data, *_):
-    return {"text": data.decode("latin-1"), "bytes": str(len(data))}
+    period = (data + data).find(data, 1)
+    return {"text": data[:period].decode("latin-1"), "count": str(len(data) // period)}
 
 
 def pipeline(part, _transport, _keys):
@@ -265,13 +269,19 @@ def unpacked(data, transport):
 
 
 def read_packets(data, transport, *_):
+    pads = []
+
+    def shorter(m):
+        n = max(m[0].count("x"), m[0].count("["))
+        pads.append(n)
+        return "%" if m[0][0] == "x" else "^" + m[0][2 * n:]
+
     def word(p):
         if isinstance(p, bytes):
             return "b*%d" % len(p) if len(p) > 16 else "b:" + p.hex()
-        return re.sub("x{100,}", "%", re.sub(r"\[{100,}\]{100,}", "^", p))
-    seen = unpacked(data, transport)
-    pads = [len(m.strip("]")) for p in seen if isinstance(p, str) for m in re.findall(r"x{100,}|\[{100,}\]{100,}", p)]
-    return {"words": [word(p) for p in seen], "bytes": str(len(data)), "pad": str(max(pads, default=0))}
+        return re.sub(r"x{100,}|\[{100,}\]{100,}", shorter, p)
+    words = [word(p) for p in unpacked(data, transport)]
+    return {"words": words, "bytes": str(len(data)), "pad": str(max(pads, default=0))}
 
 
 def token(part, transport, keys):

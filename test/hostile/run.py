@@ -54,7 +54,7 @@ from pipelining import PIECES, Q, SID                               # noqa: E402
 from raw import POLL, WS, Http, WebSocket, get, open_polling        # noqa: E402
 from tokens import SHORT, Keys                                         # noqa: E402
 
-RSS_KB = 64 << 10           # the largest the gateway may have grown
+RSS_KB = 32 << 10           # the largest the gateway may have grown
 DESCRIPTORS = 512           # all it ever gets
 CASE_CPU_S = 3              # for one attack
 IDLE_CPU = 0.05             # of a core, when all have left
@@ -80,12 +80,12 @@ class Connection(WebSocket):
         assert b"X-Injected" not in self.buffer.split(b"\r\n\r\n")[0], "an injected field"
         return more
 
-    def pump(self, data):
-        """Sends it all, or until the gateway has had enough; reads what comes meanwhile."""
+    def pump(self, data, read=True):
+        """Sends it all, or until the gateway has had enough; reads what comes meanwhile, or does not."""
         view = memoryview(data)
         with contextlib.suppress(ConnectionResetError, BrokenPipeError):
             while view:
-                readable, writable, _ = select.select([self.s], [self.s], [], 10)
+                readable, writable, _ = select.select([self.s] if read else [], [self.s], [], 10)
                 assert readable or writable, "the gateway takes no more, of %d bytes" % len(view)
                 if readable and not self.fill():
                     return
@@ -368,7 +368,7 @@ class Run:
                     if later.own_segment:
                         break
                     glued.append(later)
-                c.pump(b"".join(p.bytes for p in glued))
+                c.pump(b"".join(p.bytes for p in glued), read=not part.get("unread"))
         got = []
         for word in expected:
             got.append(self.look(c, sessions, word))
@@ -403,6 +403,7 @@ class Run:
         if word[:2] in ("40", "44"):
             return self.connect_answer(c, sessions)
         if word == "abort":
+            self.settle()
             c.reset()
             sessions.close()
             self.wait_until_left(sessions.before)
