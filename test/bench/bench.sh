@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Measures pg_rooms beside what one would use instead, and prints one table.
 #
-#   bench.sh [SCENARIO ...]      s1 s2 s2b s3 s4 s5; all of them unless named
+#   bench.sh [SCENARIO ...]      s1 s2 s2b s3 s4 s5 s6; all of them unless named
 #
 #   STAGE_BIN   bin directory of a relocatable PostgreSQL with the extension
 #               (test/tools/stage.sh makes one); made here when not set
@@ -20,7 +20,7 @@ cd "$(dirname "$0")"
 here=$PWD root=$(cd ../.. && pwd)
 
 scenarios=("$@")
-[ ${#scenarios[@]} -gt 0 ] || scenarios=(s1 s2 s2b s3 s4 s5)
+[ ${#scenarios[@]} -gt 0 ] || scenarios=(s1 s2 s2b s3 s4 s5 s6)
 targets=${TARGETS:-pg_rooms,sio-pg,bun-native}
 build=$root/build/bench
 mkdir -p "$build"
@@ -103,6 +103,11 @@ postmaster=$(head -n 1 "$work/data/postmaster.pid")
 export BENCH_PG="postgres://postgres@127.0.0.1:$pg_port/bench"
 createdb -h 127.0.0.1 -p "$pg_port" -U postgres bench
 psql -qX "$BENCH_PG" -v ON_ERROR_STOP=1 -c 'SET client_min_messages = warning' -c 'CREATE EXTENSION pg_rooms' -f setup.sql
+"${as[@]}" tee -a "$work/data/postgresql.conf" >/dev/null <<CONF
+pg_rooms.handler_conninfo = 'host=127.0.0.1 port=$pg_port user=bench_gateway'
+pg_rooms.handler_connections = 4
+CONF
+"${as[@]}" pg_ctl -D "$work/data" reload >/dev/null
 
 # The gateway is there once its port answers.
 for ((i = 0; i < 100; i++)); do

@@ -219,6 +219,13 @@ def scenario(name, t, tmp):
                     l.expect(1)         # refused: nothing will come
                 out.append(dict(l.result(), pad=pad, pub=p))
             return out
+        if s == "s6":       # events of clients, each with a query and an acknowledgement
+            if t["mode"] == "raw":
+                return []       # it has no acknowledgements
+            r = mk(A.conns or 100, duration=A.secs or 8, ask='["work",{i}]').result()
+            # PostgreSQL's processes but the server's own are "aux"
+            all_cpu = r["server"]["cpu_us_per_msg"] + r.get("aux_cpu_run_s", 0) * 1e6 / max(r["received"], 1)
+            return [dict(r, all_cpu_us_per_msg=all_cpu)]
         raise SystemExit("unknown scenario")
 
 
@@ -252,6 +259,10 @@ ROWS = (
     ("s4", "... server CPU per handshake, µs", "server/cpu_us_per_conn", 1, {}),
     ("s5", "a message of 8 kB: BEGIN to the client, p50, ms", "lat_us/p50", 0.001, {"pad": 8000}),
     ("s5", "a message of 1 MB: BEGIN to the client, p50, ms", "lat_us/p50", 0.001, {"pad": 1000000}),
+    ("s6", "100 clients' events, each a query and an acknowledgement: events/s", "msgs_per_s", 1, {}),
+    ("s6", "... server CPU per event, µs", "server/cpu_us_per_msg", 1, {}),
+    ("s6", "... with PostgreSQL's, µs", "all_cpu_us_per_msg", 1, {}),
+    ("s6", "... event to acknowledgement, p50, ms", "lat_us/p50", 0.001, {}),
 )
 
 
