@@ -1,0 +1,71 @@
+# Where handlers run: by host names, and from a standby's gateway on the primary.
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::RealBin;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Rooms;
+use Test::More;
+
+my $primary = Rooms->new('primary', handlers => 1, init => { allows_streaming => 1 }, conf => "listen_addresses = '127.0.0.1'\npg_rooms.handler_timeout = '2s'\n");
+my $node = $primary->node;
+$node->backup('base');
+my $standby_node = PostgreSQL::Test::Cluster->new('standby');
+$standby_node->init_from_backup($node, 'base', has_streaming => 1);
+my $standby = Rooms->adopt($standby_node);
+$standby_node->append_conf('postgresql.conf', "listen_addresses = ''\npg_rooms.handler_conninfo = '" .
+	sprintf("host=%s,%s port=%s,%s user=gateway target_session_attrs=read-write'\n",
+		$standby_node->host, $node->host, $standby_node->port, $node->port));
+$standby_node->start;
+
+$primary->sql(<<'SQL');
+CREATE TABLE written (n int);
+GRANT INSERT ON written TO gateway;
+CREATE FUNCTION work(n int) RETURNS int SECURITY DEFINER LANGUAGE sql AS
+	$$INSERT INTO written VALUES (n); SELECT rooms.emit(rooms.current_sid(), 'done', to_jsonb(n)); SELECT n$$;
+SELECT rooms.on_event('work', 'work');
+SQL
+$node->wait_for_catchup($standby_node);
+
+# A standby's gateway, by way of the primary; the bus comes by replication.
+my $ada = $standby->client(claims => { sub => 'ada' });
+$ada->wait_for('connect');
+my $wrong = 0;
+for my $n (1 .. 50)
+{
+	$ada->tell('work', $n);
+	my $first = $ada->wait_for(sub { $_[0]{is} eq 'event' || $_[0]{is} eq 'ack' });
+	$wrong++ if $first->{is} ne 'event' || $first->{args}[0] ne 'done' || $first->{args}[1] != $n;
+	$ada->answer;
+}
+is($wrong, 0, 'what a handler emits comes before its acknowledgement, on the standby too');
+is($primary->sql('SELECT count(*) FROM written'), 50, '... and it has run on the primary');
+
+# Promoted, with its own server the only one that can write.
+$node->stop('immediate');
+$standby_node->promote;
+$standby_node->poll_query_until('postgres', 'SELECT NOT pg_is_in_recovery()');
+my $answer;
+do { $answer = $ada->ask('work', 51)->[0]; $ada->event } while (ref $answer);
+is($answer, 51, 'after a promotion handlers find the new primary');
+
+# By name: looked up by the gateway; one address after the other is tried.
+$node->append_conf('postgresql.conf', sprintf "pg_rooms.handler_conninfo = 'host=localhost port=%s user=gateway'\n", $node->port);
+$node->start;
+my $bob = $primary->client(claims => { sub => 'bob' });
+is_deeply($bob->ask('work', 52), [52], 'a host name');
+my $at = -s $node->logfile;
+$node->append_conf('postgresql.conf', "pg_rooms.handler_conninfo = 'host=nowhere.invalid user=gateway'\n");
+$node->reload;
+$node->wait_for_log(qr/handlers cannot reach the database: could not look up host "nowhere.invalid"/, $at);
+pass('a name that leads nowhere is said in the log');
+$bob->event;
+is($bob->ask('work', 53)->[0]{error}{code}, 'unavailable', '... and to the client');
+$node->append_conf('postgresql.conf', sprintf "pg_rooms.handler_conninfo = 'host=nowhere.invalid,127.0.0.1 port=1,%s user=gateway'\n", $node->port);
+$node->reload;
+do { $answer = $bob->ask('work', 54)->[0] } while (ref $answer);
+is($answer, 54, 'one of several hosts is enough');
+
+done_testing();
