@@ -149,6 +149,12 @@ server_tick(Server *s, uint64_t now)
 	timer_wheel_run(&s->wheel, now);
 }
 
+uint64_t
+server_next_tick(const Server *s)
+{
+	return timer_wheel_next(&s->wheel);
+}
+
 void
 server_recheck(Server *s, bool (*good) (void *ctx, const Identity *id), void *ctx)
 {

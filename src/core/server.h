@@ -202,8 +202,9 @@ extern void server_recheck(Server *s, bool (*good) (void *ctx, const Identity *i
 
 extern uint64_t *server_counters(Server *s);	/* GATEWAY_COUNTER_COUNT of them, gauges refreshed */
 
-/* Runs timers.  Call at least every TIMER_TICK_MS while there are sessions. */
+/* Runs timers: to be called at server_next_tick(), TIMER_NEVER if there is none; also once a second, for the clock. */
 extern void server_tick(Server *s, uint64_t now);
+extern uint64_t server_next_tick(const Server *s);
 extern uint64_t server_now(const Server *s);	/* the newest `now` the core was given */
 
 /*

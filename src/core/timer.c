@@ -24,6 +24,12 @@ list_init(Timer *head)
 	head->prev = head->next = head;
 }
 
+static inline bool
+is_empty(const Timer *slot)
+{
+	return slot->next == slot;
+}
+
 static inline void
 list_append(Timer *head, Timer *t)
 {
@@ -47,6 +53,7 @@ timer_wheel_init(TimerWheel *w, uint64_t now)
 	for (int i = 0; i < TIMER_SLOTS; i++)
 		list_init(&w->slots[i]);
 	w->tick = now / TIMER_TICK_MS + 1;
+	w->next = TIMER_NEVER;
 	w->count = 0;
 }
 
@@ -68,6 +75,8 @@ timer_set(TimerWheel *w, Timer *t, uint64_t deadline)
 	/* What is overdue fires with the next tick. */
 	if (tick < w->tick)
 		tick = w->tick;
+	if (tick < w->next)
+		w->next = tick;
 	t->deadline = deadline;
 	list_append(&w->slots[tick % TIMER_SLOTS], t);
 }
@@ -86,7 +95,7 @@ static void
 take_slot(Timer *slot, Timer *list)
 {
 	list_init(list);
-	if (slot->next == slot)
+	if (is_empty(slot))
 		return;
 	list->next = slot->next;
 	list->prev = slot->prev;
@@ -116,6 +125,25 @@ run_slot(TimerWheel *w, Timer *slot, uint64_t last, uint64_t now)
 	}
 }
 
+/* The first tick from w->tick on whose slot holds a timer. */
+static uint64_t
+first_used(const TimerWheel *w)
+{
+	uint64_t	tick = w->tick;
+
+	if (w->count == 0)
+		return TIMER_NEVER;
+	while (is_empty(&w->slots[tick % TIMER_SLOTS]))
+		tick++;
+	return tick;
+}
+
+uint64_t
+timer_wheel_next(const TimerWheel *w)
+{
+	return w->next > TIMER_NEVER / TIMER_TICK_MS ? TIMER_NEVER : w->next * TIMER_TICK_MS;
+}
+
 void
 timer_wheel_run(TimerWheel *w, uint64_t now)
 {
@@ -133,4 +161,5 @@ timer_wheel_run(TimerWheel *w, uint64_t now)
 	w->tick = last + 1;
 	for (uint64_t i = 0; i < slots; i++)
 		run_slot(w, &w->slots[(first + i) % TIMER_SLOTS], last, now);
+	w->next = first_used(w);
 }

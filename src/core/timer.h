@@ -12,6 +12,7 @@
 
 #define TIMER_TICK_MS	16
 #define TIMER_SLOTS		1024
+#define TIMER_NEVER		UINT64_MAX
 
 typedef struct Timer
 {
@@ -25,6 +26,7 @@ typedef struct TimerWheel
 {
 	Timer		slots[TIMER_SLOTS]; /* list heads */
 	uint64_t	tick;			/* all deadlines before this tick have fired */
+	uint64_t	next;			/* nothing is due before this one; TIMER_NEVER without timers */
 	uint32_t	count;
 } TimerWheel;
 
@@ -37,5 +39,12 @@ extern bool timer_is_set(const Timer *t);
 
 /* Fires everything due. */
 extern void timer_wheel_run(TimerWheel *w, uint64_t now);
+
+/*
+ * When to call timer_wheel_run() again, in ms; TIMER_NEVER without timers.
+ * Setting a timer may bring it forward.  It may be too early, when a timer was
+ * cleared or is more than a revolution away.
+ */
+extern uint64_t timer_wheel_next(const TimerWheel *w);
 
 #endif							/* ROOMS_CORE_TIMER_H */

@@ -48,15 +48,15 @@ typedef struct Gateway
 {
 	uv_loop_t	loop;
 	uv_prepare_t flush;
-	uv_timer_t	tick;			/* the core's clock, runs while there are sessions */
-	uv_timer_t	second;			/* statistics, watchdog */
+	uv_timer_t	tick;			/* the core's timers: set for tick_at */
+	uint64_t	tick_at;
+	uv_timer_t	second;			/* statistics, watchdog, the core's clock */
 	uv_timer_t	farewell;		/* waits for connections to close at the end */
 	uv_signal_t sigterm;
 	WorkerLink *link;
 	Listener   *listener;
 	Handlers   *handlers;
 	Server	   *server;			/* NULL until the first CONFIG */
-	const uint64_t *counters;	/* the server's */
 	uint32_t	config_number;	/* of the CONFIG in force */
 	Auth	   *auth;
 	bool		listening;
@@ -80,6 +80,7 @@ static void on_stop(void *ctx);
 static void on_link_closed(void *ctx, bool failed);
 static void on_sigterm(uv_signal_t *handle, int signum);
 static void on_flush(uv_prepare_t *handle);
+static void set_tick(Gateway *g, uint64_t at);
 static void on_tick(uv_timer_t *timer);
 static void on_second(uv_timer_t *timer);
 static void on_farewell(uv_timer_t *timer);
@@ -340,7 +341,6 @@ config_apply(Gateway *g, uint32_t number, const Config *c)
 		listener_hooks(&hooks);
 		g->server = server_new(&c->server, &hooks, uv_now(&g->loop));
 		listener_set_server(g->listener, g->server);
-		g->counters = server_counters(g->server);
 	}
 	config_apply_namespaces(g->server, c->namespaces);
 	handlers_configure(g->handlers, g->server, &c->handlers);
@@ -443,20 +443,26 @@ static void
 on_flush(uv_prepare_t *handle)
 {
 	Gateway    *g = handle->data;
-	bool		ticking = uv_is_active((uv_handle_t *) &g->tick);
 
 	if (!g->server)
 		return;
 	handlers_run(g->handlers);
 	server_flush(g->server);
-	/* An idle gateway sleeps (on_second() does for what little may be left to do). */
-	if (ticking != (g->counters[COUNTER_CONNECTIONS] > 0))
-	{
-		if (ticking)
-			uv_timer_stop(&g->tick);
-		else
-			uv_timer_start(&g->tick, on_tick, TIMER_TICK_MS, TIMER_TICK_MS);
-	}
+	set_tick(g, server_next_tick(g->server));
+}
+
+static void
+set_tick(Gateway *g, uint64_t at)
+{
+	uint64_t	now = uv_now(&g->loop);
+
+	if (at == g->tick_at)
+		return;
+	g->tick_at = at;
+	if (at == TIMER_NEVER)
+		uv_timer_stop(&g->tick);
+	else
+		uv_timer_start(&g->tick, on_tick, at > now ? at - now : 0, 0);
 }
 
 static void

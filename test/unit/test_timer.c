@@ -99,6 +99,67 @@ many(void)
 	CHECK(late == 0 && early == 0 && missing == 0 && wheel.count == 0);
 }
 
+/* Runs the wheel when it says so, until it has nothing left; gives the number of runs. */
+static int
+run_when_told(uint64_t now)
+{
+	int			runs = 0;
+	uint64_t	next;
+
+	while ((next = timer_wheel_next(&wheel)) != TIMER_NEVER && runs < 100000)
+	{
+		if (next < now)
+			return -1;
+		timer_wheel_run(&wheel, now = next);
+		runs++;
+	}
+	return runs;
+}
+
+static void
+when_told(void)
+{
+	enum
+	{
+		N = 500
+	};
+	static Alarm alarms[N];
+	unsigned	seed = 1;
+	int			wrong = 0;
+
+	unit_case("run only when the wheel says so: each timer fires in its tick");
+	timer_wheel_init(&wheel, START);
+	CHECK(timer_wheel_next(&wheel) == TIMER_NEVER);
+	memset(alarms, 0, sizeof(alarms));
+	for (int i = 0; i < N; i++)
+		set(&alarms[i], START + 20 + (uint64_t) rand_r(&seed) % 120000);
+	CHECK(run_when_told(0) >= 0 && wheel.count == 0);
+	for (int i = 0; i < N; i++)
+		wrong += alarms[i].fired != 1 || alarms[i].at < alarms[i].timer.deadline ||
+			alarms[i].at >= alarms[i].timer.deadline + TIMER_TICK_MS;
+	CHECK(wrong == 0);
+
+	unit_case("one timer: nothing to do until it is due, and few times if that is far away");
+	timer_wheel_init(&wheel, START);
+	alarms[0] = (Alarm) {0};
+	set(&alarms[0], START + 10000);
+	CHECK(timer_wheel_next(&wheel) == (START + 10000 + TIMER_TICK_MS - 1) / TIMER_TICK_MS * TIMER_TICK_MS);
+	timer_wheel_run(&wheel, START + 1000);
+	CHECK(run_when_told(START) == 1 && alarms[0].fired == 1);
+	set(&alarms[0], START + 10000 + 60000);
+	timer_wheel_run(&wheel, START + 11000);
+	CHECK(run_when_told(START) <= 4 && alarms[0].fired == 2);
+
+	unit_case("an earlier timer brings it forward, a cleared one does no harm");
+	timer_wheel_init(&wheel, START);
+	alarms[0] = alarms[1] = (Alarm) {0};
+	set(&alarms[0], START + 10000);
+	set(&alarms[1], START + 100);
+	CHECK(timer_wheel_next(&wheel) < START + 100 + TIMER_TICK_MS);
+	timer_clear(&wheel, &alarms[1].timer);
+	CHECK(run_when_told(START) <= 2 && alarms[0].fired == 1 && alarms[1].fired == 0);
+}
+
 static void
 inside(void)
 {
@@ -163,6 +224,7 @@ inside(void)
 	timer_wheel_init(&wheel, START);
 	a = (Alarm) {0};
 	set(&a, UINT64_MAX);
+	CHECK(timer_wheel_next(&wheel) == TIMER_NEVER);
 	timer_wheel_run(&wheel, UINT64_MAX - 1000);
 	CHECK(a.fired == 0);
 }
@@ -172,6 +234,7 @@ main(void)
 {
 	one_by_one();
 	many();
+	when_told();
 	inside();
 	return unit_done();
 }
