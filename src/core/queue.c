@@ -12,7 +12,7 @@
 #include "core/alloc.h"
 
 #define FIRST_SPACE	4
-#define KEPT_SPACE	16			/* an empty queue keeps a ring up to this size */
+#define KEPT_SPACE	64			/* an empty queue keeps a ring up to this size */
 
 static void
 grow(Queue *q)
