@@ -180,7 +180,7 @@ COMMENT ON COLUMN rooms.event.sid IS 'id of the socket';
 COMMENT ON COLUMN rooms.event.user_id IS 'verified user id, or NULL';
 COMMENT ON COLUMN rooms.event.tenant_id IS 'verified tenant id, or NULL';
 COMMENT ON COLUMN rooms.event.namespace IS 'namespace of the socket';
-COMMENT ON COLUMN rooms.event.handshake IS 'how the socket connected: auth, headers, query, address, time, issued';
+COMMENT ON COLUMN rooms.event.handshake IS 'how the socket connected: auth, headers, query, address, time, issued, recovered';
 
 CREATE TYPE rooms.reply AS (
 	args jsonb,

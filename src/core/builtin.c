@@ -118,7 +118,7 @@ room_leave(Call *c)
 
 	if (!take_room(c, bytes, &room))
 		return;
-	registry_leave(&c->caller->socket->member, room);
+	recovery_leave(c->caller->socket, room);
 	call_accept(c);
 }
 
@@ -157,7 +157,7 @@ relay(const Call *c, Slice room, Slice event, JsonWalk rest)
 	e.packet = text_slice(&packet);
 	e.rooms = (EnvelopeList) {1, text_slice(&rooms)};
 	e.except = (EnvelopeList) {1, text_slice(&except)};
-	server_emit(caller->server, &e);
+	server_emit(caller->server, &e, false);
 	caller->server->counters[COUNTER_RELAYED]++;
 	text_free(&packet);
 	text_free(&rooms);

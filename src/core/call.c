@@ -22,6 +22,7 @@
 static void step(Caller *caller);
 static void complete(Call *c, const CallResult *r);
 static void fail(Call *c, const char *message, const char *code);
+static void become_connect(Call *c);
 
 /* ---- lists ---- */
 
@@ -170,8 +171,12 @@ caller_leave(Caller *caller, bool connected, const char *reason)
 	caller->reason = reason;
 	if (connected && caller->server->use_handlers)
 		call_disconnect(caller);
-	if (caller->first != NULL && caller->first->kind == HANDLER_CONNECT && caller->first->state == CALL_WAITING)
+	if (caller->first != NULL && (caller->first->kind == HANDLER_CONNECT || caller->first->recheck) &&
+		caller->first->state == CALL_WAITING)
+	{
+		become_connect(caller->first);
 		set_state(caller->first, CALL_QUEUED);	/* step() drops it */
+	}
 	step(caller);
 	caller_unref(caller);
 }
@@ -284,8 +289,72 @@ complete_join(Call *c, const CallResult *r, const HandlerReply *reply)
 		call_refuse(c, SLICE_LITERAL("not allowed"), SLICE_LITERAL("forbidden"), (Slice) {0});
 	else if (socket != NULL)
 	{
-		registry_join(&socket->member, c->name);
+		recovery_join(socket, c->name, true);
 		call_accept(c);
+	}
+	return false;
+}
+
+/* A room of a socket that is being recovered.  Always true: there may be more of them, and on_connect. */
+static bool
+complete_recheck(Call *c, const CallResult *r, const HandlerReply *reply)
+{
+	Socket	   *socket = c->caller->socket;
+
+	if (socket == NULL)
+		;
+	else if (r->outcome == CALL_FAILED && slice_equal(r->code, SLICE_LITERAL("unavailable")))
+		session_close(socket->session, CLOSE_FORCED);	/* to come back later */
+	else
+		recovery_checked(socket, c->name, r->outcome == CALL_OK && is_true(reply->args));
+	become_connect(c);
+	return true;
+}
+
+/* The connect is a join of this room, with the arguments of room:join. */
+static void
+become_recheck(Call *c, Slice room)
+{
+	Text		t = {0};
+
+	text_add(&t, room);
+	text_add_string(&t, "[");
+	text_add_json(&t, room);
+	text_add_string(&t, "]");
+	free(c->room);
+	c->room = t.bytes;
+	c->name = slice(t.bytes, room.len);
+	c->args = slice(t.bytes + room.len, t.len - room.len);
+	c->kind = HANDLER_JOIN;
+	c->recheck = true;
+}
+
+static void
+become_connect(Call *c)
+{
+	c->kind = HANDLER_CONNECT;
+	c->recheck = false;
+	c->name = (Slice) {0};
+	c->args = slice(c->bytes, c->size);
+}
+
+/* The next room whose rule is to be asked before on_connect; without a rule nobody may be in it. */
+static bool
+begin_recheck(Call *c)
+{
+	Caller	   *caller = c->caller;
+	HandlerRule rule;
+	Slice		room;
+
+	if (!recovery_is_claim(caller->socket))
+		return false;
+	while (recovery_unchecked(caller->socket, &room))
+	{
+		become_recheck(c, room);
+		if (rules_join(caller->server->rules, slice_cstring(caller->nsp), c->name, &rule))
+			return true;
+		recovery_checked(caller->socket, c->name, false);
+		become_connect(c);
 	}
 	return false;
 }
@@ -323,7 +392,7 @@ join_further(Call *c, Slice args)
 		/* on_connect is the application's own: users' and tenants' rooms are its to give. */
 		if (len > 0 && len <= ENVELOPE_MAX_NAME && !room_is_sid(slice(name, (size_t) len)) &&
 			!was_left(c, slice(name, (size_t) len)))
-			registry_join(&c->caller->socket->member, slice(name, (size_t) len));
+			recovery_join(c->caller->socket, slice(name, (size_t) len), false);
 		free(name);
 	}
 }
@@ -379,7 +448,7 @@ finish(Call *c, const CallResult *r)
 			complete_event(c, r, &reply);
 			break;
 		case HANDLER_JOIN:
-			return complete_join(c, r, &reply);
+			return c->recheck ? complete_recheck(c, r, &reply) : complete_join(c, r, &reply);
 		case HANDLER_CONNECT:
 			complete_connect(c, r, &reply);
 			break;
@@ -402,10 +471,16 @@ wait_for_handler(Call *c)
 static void
 check_again(Call *c)
 {
-	c->checks++;
 	c->stale = c->answered = c->marker_seen = false;
 	free(c->reply);
 	c->reply = NULL;
+	if (c->kind == HANDLER_CONNECT)
+	{
+		set_state(c, CALL_QUEUED);
+		step(c->caller);
+		return;
+	}
+	c->checks++;
 	wait_for_handler(c);
 }
 
@@ -451,6 +526,10 @@ begin(Call *c)
 		handled = true;			/* perhaps: it waits for the rules */
 	else if (c->kind == HANDLER_CONNECT && caller->socket == NULL)
 		;						/* nobody waits for the answer */
+	else if (c->kind == HANDLER_CONNECT && caller->follows)
+		return false;
+	else if (c->kind == HANDLER_CONNECT && begin_recheck(c))
+		handled = true;
 	else if (c->kind == HANDLER_JOIN)
 	{
 		handled = rules_join(s->rules, nsp, c->name, &rule);
@@ -477,7 +556,28 @@ step(Caller *caller)
 	caller->refs++;
 	while (caller->first != NULL && caller->first->state == CALL_QUEUED && begin(caller->first))
 		;
+	if (caller->first == NULL && caller->follower != NULL)
+	{
+		Caller	   *follower = caller->follower;
+
+		caller->follower = NULL;
+		follower->follows = false;
+		step(follower);
+		caller_unref(follower);
+	}
 	caller_unref(caller);
+}
+
+void
+call_follow(Caller *caller, Caller *before)
+{
+	if (before->first == NULL)
+		return;
+	if (before->follower != NULL)
+		caller_unref(before->follower);	/* it has left */
+	before->follower = caller;
+	caller->follows = true;
+	caller->refs++;
 }
 
 Call *

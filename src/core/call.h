@@ -41,10 +41,13 @@ struct Caller
 	uint64_t	expires_at;		/* of its token, by the server's clock; UINT64_MAX: never */
 	char	   *nsp;			/* its namespace, also when that has been removed */
 	char	   *headers;		/* JSON object: header fields of the handshake, names in lower case */
-	char	   *handshake;		/* JSON object: auth (without the token), headers, query, address, time, issued */
+	char	   *handshake;		/* JSON object: auth (without token and pid), headers, query, address, time, issued, */
+								/* recovered */
 	Call	   *first;
 	Call	   *last;
 	uint32_t	count;
+	bool		follows;		/* its first call waits for another caller's last, */
+	Caller	   *follower;		/* ... which knows it by this */
 };
 
 /* Which list of the server a call is in. */
@@ -76,6 +79,7 @@ struct Call
 	bool		stale;			/* a leave overlapped it: the join is to be checked again; connect: */
 								/* more were left than `left` holds, so it joins no further room */
 	uint8_t		checks;			/* so many times that was done */
+	bool		recheck;		/* a connect that is being recovered: a join now, for a room it was in */
 	uint64_t	ack;
 	uint8_t    *room;			/* what `name` points to once it is a join */
 	uint8_t    *reply;			/* while the marker is awaited */
@@ -142,7 +146,10 @@ extern void server_expire_calls(Server *s, uint64_t now, uint64_t ms);
 /* ---- for socket.c and server.c ---- */
 
 /* Who `socket` is; its identity is taken over.  `auth` is the CONNECT's payload. */
-extern Caller *caller_new(Socket *socket, Slice nsp, Identity *identity, Slice auth);
+extern Caller *caller_new(Socket *socket, Slice nsp, Identity *identity, Slice auth, bool recovered);
+
+/* It is `before` come back: on_connect waits for what `before` has still to run, its on_disconnect. */
+extern void call_follow(Caller *caller, Caller *before);
 
 /* The socket has left.  What it sent before still runs; then on_disconnect, if its CONNECT had succeeded. */
 extern void caller_leave(Caller *caller, bool connected, const char *reason);

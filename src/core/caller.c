@@ -18,15 +18,16 @@
 
 /* Whatever escapes it is written with. */
 static bool
-is_token(Slice raw_key)
+is_secret(Slice raw_key)
 {
 	uint8_t		name[2 + 5 * 6];	/* each letter escaped */
 	long		len = raw_key.len <= sizeof(name) ? json_unquote(raw_key, name) : -1;
 
-	return len >= 0 && slice_equal(slice(name, (size_t) len), SLICE_LITERAL("token"));
+	return len >= 0 && (slice_equal(slice(name, (size_t) len), SLICE_LITERAL("token")) ||
+						slice_equal(slice(name, (size_t) len), SLICE_LITERAL("pid")));
 }
 
-/* The members of the CONNECT's payload but the token. */
+/* The members of the CONNECT's payload but the token and the pid. */
 static void
 add_auth(Text *t, Slice auth)
 {
@@ -40,7 +41,7 @@ add_auth(Text *t, Slice auth)
 	{
 		while (json_next(&walk, &key, &value))
 		{
-			if (is_token(key))
+			if (is_secret(key))
 				continue;
 			text_add_string(t, any ? "," : "");
 			text_add(t, key);
@@ -72,7 +73,7 @@ or_empty_object(Slice json)
 }
 
 static char *
-handshake(const SessionPeer *peer, Slice auth)
+handshake(const SessionPeer *peer, Slice auth, bool recovered)
 {
 	Text		t = {0};
 	char	   *result;
@@ -89,6 +90,7 @@ handshake(const SessionPeer *peer, Slice auth)
 	add_time(&t, peer->issued);
 	text_add_string(&t, ",\"issued\":");
 	text_add_number(&t, (uint64_t) peer->issued);
+	text_add_string(&t, recovered ? ",\"recovered\":true" : ",\"recovered\":false");
 	text_add_string(&t, "}");
 	result = xstrndup(t.bytes, t.len);
 	text_free(&t);
@@ -107,7 +109,7 @@ caller_set_identity(Caller *caller, Identity *identity)
 }
 
 Caller *
-caller_new(Socket *socket, Slice nsp, Identity *identity, Slice auth)
+caller_new(Socket *socket, Slice nsp, Identity *identity, Slice auth, bool recovered)
 {
 	Caller	   *caller = xcalloc(1, sizeof(*caller));
 	Session    *session = socket->session;
@@ -125,7 +127,7 @@ caller_new(Socket *socket, Slice nsp, Identity *identity, Slice auth)
 		Slice		headers = or_empty_object(peer->headers);
 
 		caller->headers = xstrndup(headers.data, headers.len);
-		caller->handshake = handshake(peer, auth);
+		caller->handshake = handshake(peer, auth, recovered);
 	}
 	return caller;
 }
@@ -136,6 +138,8 @@ caller_unref(Caller *caller)
 	if (--caller->refs > 0)
 		return;
 	assert(caller->first == NULL);
+	if (caller->follower != NULL)
+		caller_unref(caller->follower);
 	identity_clear(&caller->identity);
 	free(caller->nsp);
 	free(caller->headers);
@@ -195,6 +199,19 @@ add_error(Text *t, Slice message, Slice code, Slice error_id)
 	}
 }
 
+/* Every event ends in one, for a client that may be recovered. */
+static void
+add_offset(Text *t, const Caller *caller)
+{
+	char		text[POSITION_TEXT_MAX];
+
+	if (caller->socket->stay == NULL)
+		return;
+	text_add_string(t, ",\"");
+	text_add(t, recovery_offset(caller->server, text));
+	text_add_string(t, "\"");
+}
+
 void
 call_refuse(const Call *c, Slice message, Slice code, Slice error_id)
 {
@@ -207,7 +224,9 @@ call_refuse(const Call *c, Slice message, Slice code, Slice error_id)
 	text_add(&t, c->event);
 	text_add_string(&t, ",");
 	add_error(&t, message, code, error_id);
-	text_add_string(&t, "}]");
+	text_add_string(&t, "}");
+	add_offset(&t, c->caller);
+	text_add_string(&t, "]");
 	socket_send(c->caller->socket, text_slice(&t), (EnvelopeList) {0});
 
 	t.len = 0;

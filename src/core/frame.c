@@ -26,22 +26,31 @@ frame_new(size_t ws_len)
 	return f;
 }
 
-/* One text message: `prefix` (unless 0), then `text`. */
+/* A Socket.IO packet as a text message; an offset goes in front of its last ']'. */
 static uint8_t *
-write_text(uint8_t *out, char prefix, Slice text)
+write_packet(uint8_t *out, Slice packet, Slice offset, size_t len)
 {
-	size_t		len = text.len + (prefix != 0);
-
 	out = eio_ws_header(out, false, len);
-	if (prefix != 0)
-		out = write_u8(out, (uint8_t) prefix);
-	return write_bytes(out, text);
+	out = write_u8(out, '4');
+	if (offset.len == 0)
+		return write_bytes(out, packet);
+	out = write_bytes(out, slice(packet.data, packet.len - 1));
+	out = write_bytes(out, SLICE_LITERAL(",\""));
+	out = write_bytes(out, offset);
+	return write_bytes(out, SLICE_LITERAL("\"]"));
 }
 
 Frame *
 frame_message(Slice packet, EnvelopeList attachments)
 {
-	size_t		first = eio_ws_header_size(packet.len + 1) + packet.len + 1;
+	return frame_event(packet, (Slice) {0}, attachments);
+}
+
+Frame *
+frame_event(Slice packet, Slice offset, EnvelopeList attachments)
+{
+	size_t		len = 1 + packet.len + (offset.len > 0 ? offset.len + 3 : 0);
+	size_t		first = eio_ws_header_size(len) + len;
 	size_t		size = first;
 	EnvelopeList list = attachments;
 	Slice		bytes;
@@ -52,7 +61,7 @@ frame_message(Slice packet, EnvelopeList attachments)
 		size += eio_ws_header_size(bytes.len) + bytes.len;
 	f = frame_new(size);
 	f->first = (uint32_t) first;
-	out = write_text(f->ws, '4', packet);
+	out = write_packet(f->ws, packet, offset, len);
 	list = attachments;
 	while (envelope_next(&list, &bytes))
 	{
@@ -69,7 +78,7 @@ frame_packet(Slice text)
 	Frame	   *f = frame_new(eio_ws_header_size(text.len) + text.len);
 
 	f->first = f->ws_len;
-	write_text(f->ws, 0, text);
+	write_bytes(eio_ws_header(f->ws, false, text.len), text);
 	return f;
 }
 
@@ -84,12 +93,16 @@ void
 frame_unref(Frame *f)
 {
 	assert(f->refs > 0);
-	if (--f->refs > 0)
+	if (--f->refs > 1)
 		return;
+	/* The last one to hold it is the history, as a rule: that pays for one form. */
 	if (f->base64 != NULL)
 		frame_unref(f->base64);
 	free(f->poll);
-	free(f);
+	f->base64 = NULL;
+	f->poll = NULL;
+	if (f->refs == 0)
+		free(f);
 }
 
 /*

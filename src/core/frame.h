@@ -29,13 +29,22 @@ typedef struct Frame
  */
 extern Frame *frame_message(Slice packet, EnvelopeList attachments);
 
+/*
+ * The same of an EVENT or BINARY_EVENT, with one more argument at its end: the
+ * offset, a text that needs no escapes in JSON.
+ */
+extern Frame *frame_event(Slice packet, Slice offset, EnvelopeList attachments);
+
 /* One Engine.IO packet of any type, such as "2" or "0{...}". */
 extern Frame *frame_packet(Slice text);
 
 extern Frame *frame_ref(Frame *f);
 extern void frame_unref(Frame *f);
 
-/* The packets as they stand in a polling payload, separators between them. */
+/*
+ * The packets as they stand in a polling payload, separators between them.
+ * They are f's, until somebody gives back a reference to it.
+ */
 extern Slice frame_poll(Frame *f);
 
 /*

@@ -279,7 +279,7 @@ grow_seats(Room *room)
 	room->space = space;
 }
 
-void
+bool
 registry_join(Member *m, Slice name)
 {
 	Namespace  *n = m->nsp;
@@ -290,7 +290,7 @@ registry_join(Member *m, Slice name)
 	if (room == NULL)
 		room = room_new(n, name, hash);
 	else if (find_entry(m, room) >= 0)
-		return;
+		return false;
 	if (room->count == room->space)
 		grow_seats(room);
 	if (m->room_count == m->room_space)
@@ -299,7 +299,8 @@ registry_join(Member *m, Slice name)
 		m->rooms = xrealloc(m->rooms, m->room_space * sizeof(*m->rooms));
 	}
 	room->seats[room->count] = (Seat) {m, m->room_count};
-	m->rooms[m->room_count++] = (RoomEntry) {room, room->count++};
+	m->rooms[m->room_count++] = (RoomEntry) {.room = room,.index = room->count++};
+	return true;
 }
 
 static void
@@ -322,7 +323,7 @@ leave_entry(Member *m, uint32_t entry)
 		room_free(room);
 }
 
-void
+bool
 registry_leave(Member *m, Slice name)
 {
 	Room	   *room = room_find(m->nsp, name, room_hash(m->nsp, name));
@@ -330,21 +331,26 @@ registry_leave(Member *m, Slice name)
 
 	assert(!m->nsp->registry->walking);
 	if (room == NULL)
-		return;
+		return false;
 	entry = find_entry(m, room);
 	if (entry >= 0)
 		leave_entry(m, (uint32_t) entry);
+	return entry >= 0;
+}
+
+RoomEntry *
+registry_entry(const Member *m, Slice name)
+{
+	Room	   *room = m->nsp != NULL ? room_find(m->nsp, name, room_hash(m->nsp, name)) : NULL;
+	int64_t		entry = room != NULL ? find_entry(m, room) : -1;
+
+	return entry >= 0 ? &m->rooms[entry] : NULL;
 }
 
 bool
 registry_is_in(const Member *m, Slice name)
 {
-	Room	   *room;
-
-	if (m->nsp == NULL)
-		return false;
-	room = room_find(m->nsp, name, room_hash(m->nsp, name));
-	return room != NULL && find_entry(m, room) >= 0;
+	return registry_entry(m, name) != NULL;
 }
 
 /* ---- fan-out ---- */

@@ -21,6 +21,8 @@ typedef struct RoomEntry
 {
 	Room	   *room;
 	uint32_t	index;			/* of this member in room's members */
+	bool		by_rule;		/* recovery.c's, and the next; false to begin with */
+	bool		checked;
 } RoomEntry;
 
 typedef struct Member
@@ -50,10 +52,11 @@ extern uint32_t registry_rooms(const Registry *r);	/* rooms in all namespaces */
 extern void registry_enter(Namespace *n, Member *m);
 extern void registry_exit(Member *m);
 
-/* Idempotent. */
-extern void registry_join(Member *m, Slice room);
-extern void registry_leave(Member *m, Slice room);
+/* Idempotent; true: something has changed. */
+extern bool registry_join(Member *m, Slice room);
+extern bool registry_leave(Member *m, Slice room);
 extern bool registry_is_in(const Member *m, Slice room);
+extern RoomEntry *registry_entry(const Member *m, Slice room);	/* NULL: not in it */
 extern Slice room_name(const Room *room);
 extern uint32_t room_size(const Room *room);
 

@@ -72,6 +72,7 @@ server_new(const ServerOptions *options, const ServerHooks *hooks, uint64_t now)
 	timer_wheel_init(&s->wheel, now);
 	s->throttle = throttle_new(&s->wheel, random_key(s), THROTTLE_MAX, emit_throttled, s);
 	s->ping = frame_packet(SLICE_LITERAL("2"));
+	recovery_init(s, random_key(s));
 	s->hooks.random(s->hooks.ctx, (uint8_t *) &s->marker, sizeof(s->marker));
 	return s;
 }
@@ -112,6 +113,7 @@ server_free(Server *s)
 	rules_free(s->rules);
 	s->rules = NULL;
 	each_session(s, forget);
+	recovery_free(s);
 	calls_free(s);
 	throttle_free(s->throttle);
 	registry_free(s->registry);
@@ -128,6 +130,7 @@ void
 server_configure(Server *s, const ServerOptions *options)
 {
 	s->options = *options;
+	recovery_configured(s);
 }
 
 const ServerOptions *
@@ -147,6 +150,7 @@ server_tick(Server *s, uint64_t now)
 {
 	s->now = now;
 	timer_wheel_run(&s->wheel, now);
+	recovery_tick(s);
 }
 
 uint64_t
@@ -199,6 +203,7 @@ server_counters(Server *s)
 {
 	s->counters[COUNTER_ROOMS] = registry_rooms(s->registry);
 	s->counters[COUNTER_CALLS_WAITING] = s->waiting.count;
+	s->counters[COUNTER_HISTORY_BYTES] = history_bytes(s->recovery.history);
 	s->counters[COUNTER_QUEUED_BYTES] = 0;
 	each_session(s, add_queued);
 	return s->counters;
@@ -212,9 +217,8 @@ pick(void *ctx, Member *m)
 	list_add(&((Server *) ctx)->picked, m);
 }
 
-/* The registry may not change while it is walked: pick first, then act. */
-static void
-pick_members(Server *s, Namespace *n, bool all, EnvelopeList rooms)
+void
+server_pick(Server *s, Namespace *n, bool all, EnvelopeList rooms)
 {
 	s->picked.count = 0;
 	registry_each(n, all, rooms, (EnvelopeList) {0}, pick, s);
@@ -240,7 +244,8 @@ server_set_namespaces(Server *s, const Slice *names, uint32_t count)
 
 		if (is_named(names, count, namespace_name(n)))
 			continue;
-		pick_members(s, n, true, (EnvelopeList) {0});
+		recovery_remove_namespace(s, namespace_name(n));
+		server_pick(s, n, true, (EnvelopeList) {0});
 		for (uint32_t k = 0; k < s->picked.count; k++)
 			socket_kick(s->picked.items[k]);
 		registry_remove_namespace(s->registry, n);
@@ -256,7 +261,7 @@ command(Server *s, const Envelope *e)
 
 	if (n == NULL)
 		return;
-	pick_members(s, n, (e->flags & ENVELOPE_ALL) != 0, e->rooms);
+	server_pick(s, n, (e->flags & ENVELOPE_ALL) != 0, e->rooms);
 	for (uint32_t i = 0; i < s->picked.count; i++)
 	{
 		Socket	   *socket = s->picked.items[i];
@@ -268,11 +273,11 @@ command(Server *s, const Envelope *e)
 		{
 			case ENVELOPE_SOCKETS_JOIN:
 				while (envelope_next(&rooms, &room))
-					registry_join(&socket->member, room);
+					recovery_join(socket, room, false);
 				break;
 			case ENVELOPE_SOCKETS_LEAVE:
 				while (envelope_next(&rooms, &room))
-					registry_leave(&socket->member, room);
+					recovery_leave(socket, room);
 				call_overlap(socket->caller, e->except);
 				break;
 			case ENVELOPE_DISCONNECT_SOCKETS:
@@ -287,6 +292,7 @@ command(Server *s, const Envelope *e)
 				assert(false);
 		}
 	}
+	recovery_command(s, e);
 }
 
 /* ---- messages ---- */
@@ -295,8 +301,27 @@ typedef struct Delivery
 {
 	Server	   *server;
 	const Envelope *envelope;
-	Frame	   *frame;			/* made for the first recipient */
+	Frame	   *plain;			/* each is made for the first recipient */
+	Frame	   *with_offset;
 } Delivery;
+
+static Frame *
+with_offset(Delivery *d)
+{
+	char		text[POSITION_TEXT_MAX];
+
+	if (d->with_offset == NULL)
+		d->with_offset = frame_event(d->envelope->packet, recovery_offset(d->server, text), d->envelope->attachments);
+	return d->with_offset;
+}
+
+static Frame *
+plain(Delivery *d)
+{
+	if (d->plain == NULL)
+		d->plain = frame_message(d->envelope->packet, d->envelope->attachments);
+	return d->plain;
+}
 
 /* A volatile message is for those who can be written to at this moment. */
 static inline bool
@@ -313,20 +338,20 @@ deliver(void *ctx, Member *m)
 	Delivery   *d = ctx;
 	Socket	   *socket = (Socket *) m;
 	Session    *s = socket->session;
+	Frame	   *f;
 
 	if ((d->envelope->flags & ENVELOPE_VOLATILE) != 0 && !(socket->connected && is_ready(s)))
 	{
 		d->server->counters[COUNTER_DROPPED_VOLATILE]++;
 		return;
 	}
-	if (d->frame == NULL)
-		d->frame = frame_message(d->envelope->packet, d->envelope->attachments);
-	socket_push(socket, s->base64 ? frame_base64(d->frame) : d->frame);
+	f = socket->stay != NULL ? with_offset(d) : plain(d);
+	socket_push(socket, s->base64 ? frame_base64(f) : f);
 	d->server->counters[COUNTER_DELIVERIES]++;
 }
 
 void
-server_emit(Server *s, const Envelope *e)
+server_emit(Server *s, const Envelope *e, bool keep)
 {
 	Namespace  *n = registry_find_namespace(s->registry, e->nsp);
 	Delivery	d = {.server = s, .envelope = e};
@@ -334,22 +359,35 @@ server_emit(Server *s, const Envelope *e)
 	if (n == NULL)
 		return;
 	registry_each(n, (e->flags & ENVELOPE_ALL) != 0, e->rooms, e->except, deliver, &d);
-	if (d.frame != NULL)
-		frame_unref(d.frame);
+	if (keep && recovery_keeps(s) && (e->flags & ENVELOPE_VOLATILE) == 0)
+		recovery_keep(s, e, with_offset(&d));
+	if (d.plain != NULL)
+		frame_unref(d.plain);
+	if (d.with_offset != NULL)
+		frame_unref(d.with_offset);
 }
 
 /* Called by the throttle: at once, or by its timer, where many keys may be due in one tick. */
 static void
 emit_throttled(void *ctx, const Envelope *e)
 {
-	server_emit(ctx, e);
+	Server	   *s = ctx;
+
+	if (!s->on_time)
+		recovery_advance_late(s);
+	server_emit(s, e, true);
 	note_unflushed(ctx, e->packet.len + e->attachments.bytes.len);
 }
 
 static void
 offer_throttled(Server *s, const Envelope *e, Slice bytes)
 {
-	switch (throttle_offer(s->throttle, e, bytes, s->now))
+	ThrottleResult result;
+
+	s->on_time = true;
+	result = throttle_offer(s->throttle, e, bytes, s->now);
+	s->on_time = false;
+	switch (result)
 	{
 		case THROTTLE_REPLACED:
 			s->counters[COUNTER_THROTTLED]++;
@@ -381,6 +419,7 @@ server_message(Server *s, const LinkMessage *m, uint64_t now)
 	if (envelope_decode(m->envelope, &e) != WIRE_OK)
 		return WIRE_BAD;
 	s->counters[COUNTER_MESSAGES]++;
+	recovery_advance(s, m);
 	if (e.kind == ENVELOPE_MARKER)
 		call_marker(s, e.packet);
 	else if (e.kind == ENVELOPE_RULES)
@@ -391,7 +430,7 @@ server_message(Server *s, const LinkMessage *m, uint64_t now)
 	else if (e.kind != ENVELOPE_EMIT)
 		command(s, &e);
 	else if (e.throttle_ms == 0)
-		server_emit(s, &e);
+		server_emit(s, &e, true);
 	else
 		offer_throttled(s, &e, m->envelope);
 	note_unflushed(s, m->envelope.len);

@@ -15,7 +15,8 @@
  * caller holds.  Everything runs on one thread.
  *
  * Files: server.c (life, bus messages, flush), session.c (Engine.IO),
- * socket.c (Socket.IO), call.c and builtin.c (clients' events, core/call.h).
+ * socket.c (Socket.IO), call.c and builtin.c (clients' events, core/call.h),
+ * recovery.c (sockets that come back, core/recovery.h).
  */
 #ifndef ROOMS_CORE_SERVER_H
 #define ROOMS_CORE_SERVER_H
@@ -40,6 +41,7 @@ typedef struct Server Server;
 typedef struct Session Session;
 typedef struct Socket Socket;
 typedef struct Caller Caller;	/* core/call.h */
+typedef struct Stay Stay;		/* core/recovery.h */
 
 typedef enum Transport
 {
@@ -126,6 +128,9 @@ typedef struct ServerHooks
 	/* The registered handlers have changed: server_set_rules() is wanted. */
 	void		(*rules_changed) (void *ctx);
 
+	/* Somebody came back and was not recovered, because not all that he missed is known. */
+	void		(*recovery_gap) (void *ctx);
+
 	/*
 	 * There is something to send, or s->writable to be set again: first, if
 	 * s->poll is set, answer that GET with session_poll_take(), whatever the
@@ -185,6 +190,7 @@ struct Socket
 	Session    *session;
 	Socket	   *next;			/* of the same session */
 	Caller	   *caller;			/* who it is */
+	Stay	   *stay;			/* NULL: without recovery */
 	bool		connected;		/* its CONNECT was answered; until then frames wait in `held` */
 	Queue		held;
 };

@@ -142,6 +142,7 @@ static const struct
 	const char *words;			/* protocol.md 2.3 */
 	GatewayCounter counter;
 	bool		lingers;		/* ended by us: a polling client hears of it with its next GET */
+	bool		final;			/* ... and is not to come back where it was */
 }			reasons[] = {
 	[CLOSE_TRANSPORT_CLOSE] = {"transport close", COUNTER_DISCONNECT_CLIENT, false},
 	[CLOSE_TRANSPORT_ERROR] = {"transport error", COUNTER_DISCONNECT_TRANSPORT, false},
@@ -150,7 +151,7 @@ static const struct
 	[CLOSE_FORCED] = {"forced server close", COUNTER_DISCONNECT_FORCED, true},
 	[CLOSE_SLOW] = {"transport error", COUNTER_DISCONNECT_SLOW, true},
 	[CLOSE_EXPIRED] = {"forced server close", COUNTER_DISCONNECT_EXPIRED, true},
-	[CLOSE_BY_SERVER] = {"server namespace disconnect", COUNTER_DISCONNECT_SERVER, true},
+	[CLOSE_BY_SERVER] = {"server namespace disconnect", COUNTER_DISCONNECT_SERVER, true, true},
 	[CLOSE_SHUTDOWN] = {"server shutting down", COUNTER_DISCONNECT_SERVER, true},
 };
 
@@ -158,6 +159,12 @@ const char *
 session_reason(CloseReason reason)
 {
 	return reason == CLOSE_NONE ? "open" : reasons[reason].words;
+}
+
+bool
+session_recoverable(const Session *s)
+{
+	return s->closing != CLOSE_NONE && !reasons[s->closing].final;
 }
 
 void
@@ -269,6 +276,7 @@ heartbeat(Session *s, uint64_t now)
 	s->state->connects = 0;
 	s->state->heartbeat_at = now + s->state->ping_timeout;
 	session_push(s, s->server->ping);
+	recovery_pinged(s);
 }
 
 static void
@@ -277,6 +285,7 @@ receive_pong(Session *s)
 	if (!s->state->awaiting_pong)
 		return;
 	s->state->awaiting_pong = false;
+	recovery_ponged(s);
 	s->state->heartbeat_at = s->server->now + s->state->ping_interval;
 	session_arm(s);
 }
@@ -385,6 +394,7 @@ session_flushed(Session *s)
 {
 	s->backlog = s->queue.count > 0;
 	judge_queue(s);
+	recovery_continue(s);
 	if (s->state->draining && !s->backlog && s->writable)
 		session_close(s, CLOSE_BY_SERVER);
 }
@@ -541,6 +551,9 @@ session_poll(Session *s, void *request, uint64_t now)
 		session_close(s, CLOSE_TRANSPORT_ERROR);
 		return POLL_REFUSED;
 	}
+	recovery_continue(s);
+	if (s->closing != CLOSE_NONE)
+		return POLL_REFUSED;
 	s->poll = request;
 	return s->queue.count > 0 || s->state->upgrading ? POLL_READY : POLL_PARKED;
 }

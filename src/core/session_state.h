@@ -6,6 +6,7 @@
 #define ROOMS_CORE_SESSION_STATE_H
 
 #include "core/call.h"
+#include "core/recovery.h"
 #include "core/rules.h"
 #include "core/server.h"
 
@@ -40,6 +41,8 @@ struct Server
 	List		dead;			/* Sessions to be freed */
 	List		picked;			/* Members that a command of the bus is for */
 	size_t		unflushed;		/* bytes of messages since the last flush */
+	Recovery	recovery;
+	bool		on_time;		/* what the throttle sends now is the message being processed */
 
 	/* Clients' events (call.c). */
 	bool		use_handlers;
@@ -117,6 +120,9 @@ extern void session_flushed(Session *s);
 /* Sets the deadline for the first token that runs out. */
 extern void session_expiry(Session *s);
 
+/* It is closing in a way that its client may come back from. */
+extern bool session_recoverable(const Session *s);
+
 /* Closes s when what is queued has been written. */
 extern void session_drain(Session *s);
 
@@ -132,7 +138,7 @@ extern void socket_receive_binary(Session *s, Slice bytes);
 /* Takes the socket out of its rooms and its session, and frees it.  reason: protocol.md 2.3's words. */
 extern void socket_leave(Socket *socket, const char *reason);
 
-/* on_connect has answered: the CONNECT is, and what was held follows. */
+/* on_connect has agreed: what the client has missed is sent, the CONNECT answered, and what was held follows. */
 extern void socket_connected(Socket *socket);
 
 /* ... refused: CONNECT_ERROR with this JSON, and nothing of what was held. */
@@ -161,10 +167,16 @@ extern void socket_send(Socket *socket, Slice packet, EnvelopeList attachments);
 
 /* ---- server.c ---- */
 
-/* Delivers an envelope of kind ENVELOPE_EMIT now. */
-extern void server_emit(Server *s, const Envelope *e);
+/* Delivers an envelope of kind ENVELOPE_EMIT now, as the newest; keep: those who come back get it too. */
+extern void server_emit(Server *s, const Envelope *e, bool keep);
 
-/* 20 base64url characters of 15 random bytes, terminated. */
+/* Puts the members of the rooms, or all, into s->picked: the registry may not change while it is walked. */
+extern void server_pick(Server *s, Namespace *n, bool all, EnvelopeList rooms);
+
+/* So many random bytes as base64url, terminated. */
+extern void random_text(Server *server, char *text, size_t bytes);
+
+/* SID_LENGTH characters of 15 random bytes, terminated. */
 extern void random_sid(Server *server, char sid[SID_LENGTH + 1]);
 
 #endif							/* ROOMS_CORE_SESSION_STATE_H */

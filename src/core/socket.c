@@ -26,20 +26,26 @@ static void collect(Session *s, Socket *socket, const SioPacket *p, Slice text);
 static void left(Session *s);
 
 void
-random_sid(Server *server, char sid[SID_LENGTH + 1])
+random_text(Server *server, char *text, size_t bytes)
 {
 	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-	uint8_t		bytes[SID_LENGTH / 4 * 3];
+	uint8_t		random[18] = {0};
 
-	server->hooks.random(server->hooks.ctx, bytes, sizeof(bytes));
-	for (size_t i = 0; i < sizeof(bytes); i += 3)
+	assert(bytes <= 16);
+	server->hooks.random(server->hooks.ctx, random, bytes);
+	for (size_t bit = 0; bit < 8 * bytes; bit += 6)
 	{
-		uint32_t	bits = (uint32_t) bytes[i] << 16 | (uint32_t) bytes[i + 1] << 8 | bytes[i + 2];
+		const uint8_t *at = random + bit / 8;
 
-		for (int shift = 18; shift >= 0; shift -= 6)
-			*sid++ = digits[bits >> shift & 63];
+		*text++ = digits[(at[0] << 8 | at[1]) >> (10 - bit % 8) & 63];
 	}
-	*sid = '\0';
+	*text = '\0';
+}
+
+void
+random_sid(Server *server, char sid[SID_LENGTH + 1])
+{
+	random_text(server, sid, SID_LENGTH / 4 * 3);
 }
 
 /* ---- what the server says ---- */
@@ -75,10 +81,15 @@ send_connect_error(Session *s, Slice nsp, const ConnectError *err)
 static void
 send_connected(const Socket *socket)
 {
-	char		json[SID_LENGTH + 16];
-	int			len = snprintf(json, sizeof(json), "{\"sid\":\"%s\"}", socket->caller->sid);
+	char		json[SID_LENGTH + PID_LENGTH + 32];
+	const Caller *caller = socket->caller;
+	int			len;
 
-	send_packet(socket->session, SIO_CONNECT, namespace_name(socket->member.nsp), slice(json, (size_t) len));
+	if (socket->stay != NULL)
+		len = snprintf(json, sizeof(json), "{\"sid\":\"%s\",\"pid\":\"%s\"}", caller->sid, socket->stay->pid);
+	else
+		len = snprintf(json, sizeof(json), "{\"sid\":\"%s\"}", caller->sid);
+	send_packet(socket->session, SIO_CONNECT, slice_cstring(caller->nsp), slice(json, (size_t) len));
 }
 
 void
@@ -97,7 +108,7 @@ find_socket(const Session *s, Slice nsp)
 {
 	for (Socket *socket = s->sockets; socket != NULL; socket = socket->next)
 	{
-		if (slice_equal(namespace_name(socket->member.nsp), nsp))
+		if (slice_equal(slice_cstring(socket->caller->nsp), nsp))
 			return socket;
 	}
 	return NULL;
@@ -117,28 +128,36 @@ join_id(Socket *socket, const char *prefix, const char *id)
 }
 
 /*
- * The socket is in its rooms at once, so that nothing that is committed from
- * now on is missed; what comes before its CONNECT is answered is held.
+ * A new socket is in its rooms at once, so that nothing that is committed from
+ * now on is missed; what comes before its CONNECT is answered is held.  One
+ * that is to be recovered is in none before it has got what it missed.
  */
 static void
 enter(Session *s, Namespace *n, Identity *identity, Slice auth)
 {
 	Server	   *server = s->server;
 	Socket	   *socket = xcalloc(1, sizeof(*socket));
+	Stay	   *stay = recovery_claim(s, namespace_name(n), identity, auth);
 	Caller	   *caller;
 
 	socket->session = s;
-	socket->caller = caller = caller_new(socket, namespace_name(n), identity, auth);
+	socket->caller = caller = caller_new(socket, namespace_name(n), identity, auth, stay != NULL);
 	socket->next = s->sockets;
 	s->sockets = socket;
 	s->state->connect_by = 0;
 	session_expiry(s);
 	server->counters[COUNTER_SOCKETS]++;
 
-	registry_enter(n, &socket->member);
-	registry_join(&socket->member, slice_cstring(caller->sid));
-	join_id(socket, "user:", caller->identity.user_id);
-	join_id(socket, "tenant:", caller->identity.tenant_id);
+	if (stay != NULL)
+		recovery_attach(stay, socket);
+	else
+	{
+		recovery_begin(socket, auth);
+		registry_enter(n, &socket->member);
+		registry_join(&socket->member, slice_cstring(caller->sid));
+		join_id(socket, "user:", caller->identity.user_id);
+		join_id(socket, "tenant:", caller->identity.tenant_id);
+	}
 	if (!server->use_handlers)
 		socket_connected(socket);
 	else if (!call_connect(caller))
@@ -148,6 +167,11 @@ enter(Session *s, Namespace *n, Identity *identity, Slice auth)
 void
 socket_connected(Socket *socket)
 {
+	if (recovery_is_claim(socket))
+	{
+		recovery_feed(socket);
+		return;
+	}
 	socket->connected = true;
 	socket->session->server->counters[COUNTER_CONNECTS]++;
 	send_connected(socket);
@@ -200,6 +224,7 @@ socket_leave(Socket *socket, const char *reason)
 	*at = socket->next;
 	if (s->state->collected != NULL && s->state->collected->socket == socket)
 		s->state->collected->socket = NULL;
+	recovery_left(socket);
 	registry_exit(&socket->member);
 	caller_leave(socket->caller, socket->connected, reason);
 	queue_clear(&socket->held);
@@ -224,7 +249,7 @@ socket_refused(Socket *socket, Slice error)
 {
 	Session    *s = socket->session;
 
-	send_packet(s, SIO_CONNECT_ERROR, namespace_name(socket->member.nsp), error);
+	send_packet(s, SIO_CONNECT_ERROR, slice_cstring(socket->caller->nsp), error);
 	socket_leave(socket, "server namespace disconnect");
 	left(s);
 }
@@ -234,7 +259,7 @@ socket_kick(Socket *socket)
 {
 	Session    *s = socket->session;
 
-	send_packet(s, SIO_DISCONNECT, namespace_name(socket->member.nsp), (Slice) {0});
+	send_packet(s, SIO_DISCONNECT, slice_cstring(socket->caller->nsp), (Slice) {0});
 	socket_leave(socket, "server namespace disconnect");
 	s->state->kicked = true;
 	left(s);

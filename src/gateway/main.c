@@ -41,6 +41,7 @@
 #define MAX_NAMESPACES		256
 #define WATCHDOG_S			10
 #define STATS_MS			1000
+#define GAP_LOG_MS			60000	/* between two log lines about it */
 #define FAREWELL_TICK_MS	20
 #define FAREWELL_TICKS		25		/* half a second for clients to be hung up on */
 
@@ -61,6 +62,7 @@ typedef struct Gateway
 	Auth	   *auth;
 	bool		listening;
 	bool		leaving;
+	uint64_t	gap_logged;
 	int			farewell_ticks;
 	int			status;
 } Gateway;
@@ -92,6 +94,7 @@ static void hook_random(void *ctx, uint8_t *out, size_t n);
 static bool still_good(void *ctx, const Identity *id);
 static void hook_call_waiting(void *ctx);
 static void hook_rules_changed(void *ctx);
+static void hook_recovery_gap(void *ctx);
 static bool hook_authorize(void *ctx, const Session *s, Slice auth, Identity *id, ConnectError *err);
 
 int
@@ -336,7 +339,7 @@ config_apply(Gateway *g, uint32_t number, const Config *c)
 	else
 	{
 		ServerHooks hooks = {.ctx = g,.random = hook_random,.authorize = hook_authorize,
-			.call_waiting = hook_call_waiting,.rules_changed = hook_rules_changed};
+			.call_waiting = hook_call_waiting,.rules_changed = hook_rules_changed,.recovery_gap = hook_recovery_gap};
 
 		listener_hooks(&hooks);
 		g->server = server_new(&c->server, &hooks, uv_now(&g->loop));
@@ -534,6 +537,19 @@ hook_rules_changed(void *ctx)
 	Gateway    *g = ctx;
 
 	handlers_rules_changed(g->handlers);
+}
+
+static void
+hook_recovery_gap(void *ctx)
+{
+	Gateway    *g = ctx;
+	uint64_t	now = uv_now(&g->loop);
+
+	if (g->gap_logged != 0 && now < g->gap_logged + GAP_LOG_MS)
+		return;
+	g->gap_logged = now;
+	log_message(LINK_LOG_INFO, "Older messages are not kept: raise pg_rooms.history_size if they come back within pg_rooms.recovery_window.",
+				"a client came back and was not recovered: not all that it has missed is known");
 }
 
 static bool

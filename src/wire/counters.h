@@ -40,7 +40,15 @@
 	C(CALLS_FAILED, "handler_errors")			/* ... that ended in an error */ \
 	C(CALLS_WAITING, "handler_waiting")			/* ... that wait for a connection now */ \
 	C(CALLS_DROPPED, "handler_queue_full")		/* events refused because too many waited */ \
-	C(RELAYED, "relayed")						/* room:emit events passed on */
+	C(RELAYED, "relayed")						/* room:emit events passed on */ \
+	C(ABSENT, "absent")							/* sockets that may come back now */ \
+	C(HISTORY_BYTES, "history_bytes")			/* bytes of messages kept for them now */ \
+	C(RECOVERED, "recovered")					/* sockets that came back and got what they missed */ \
+	C(RECOVERY_UNKNOWN_PID, "recovery_refused_unknown_pid") /* ... that were not taken back: never heard of */ \
+	C(RECOVERY_IDENTITY, "recovery_refused_identity")	/* other user, tenant or namespace */ \
+	C(RECOVERY_WINDOW, "recovery_refused_window")		/* too late */ \
+	C(RECOVERY_GAP, "recovery_refused_gap")		/* not all that they missed is known */ \
+	C(HISTORY_FRAMES_SCANNED, "history_frames_scanned") /* messages looked at for them */
 
 #define WORKER_COUNTERS(C) \
 	C(BUS_TRANSACTIONS, "bus_transactions")		/* committed transactions with messages */ \

@@ -13,12 +13,13 @@
  *     post-dropped      the POST being read is not wanted any more
  *     closed(reason)    hooks.closed
  *
- * Session ids are shown as *.  Also used by the fuzzers of core/.
+ * Session ids and pids are shown as *.  Also used by the fuzzers of core/.
  */
 #ifndef ROOMS_TEST_RIG_H
 #define ROOMS_TEST_RIG_H
 
 #include "core/call.h"
+#include "core/recovery.h"
 #include "core/server.h"
 
 #include <assert.h>
@@ -34,6 +35,7 @@ typedef struct Client
 	CloseReason reason;
 	bool		stalled;		/* its WebSocket takes nothing, answers to its GETs do not get out */
 	char		sid[SID_LENGTH + 1];
+	char		pid[PID_LENGTH + 1];	/* of the newest CONNECT that was answered */
 	char		log[8192];
 	size_t		len;
 	int			ws,
@@ -47,6 +49,7 @@ static struct
 	Server	   *server;
 	uint64_t	now;
 	uint64_t	random;
+	uint64_t	lsn;			/* of the newest message: 1, 2, ... */
 	const char *refreshed;		/* the user that {"token":...} is of, tenant t */
 	uint64_t	valid_ms;		/* of the tokens that come from now on */
 	Client		clients[RIG_CLIENTS];
@@ -59,6 +62,23 @@ static const ServerOptions rig_options = {
 
 /* ---- hooks ---- */
 
+/* What stands behind `before` becomes *; `kept`, if any, is told what it was. */
+static void
+rig_hide(Client *c, const char *before, size_t length, char *kept)
+{
+	for (char *at = c->log; (at = strstr(at, before)) != NULL;)
+	{
+		at += strlen(before);
+		if (*at == '*' || strlen(at) < length)
+			continue;
+		if (kept != NULL)
+			memcpy(kept, at, length);
+		*at++ = '*';
+		memmove(at, at + length - 1, strlen(at + length - 1) + 1);
+		c->len = strlen(c->log);
+	}
+}
+
 static void
 rig_say(Client *c, const char *before, Slice text, const char *after)
 {
@@ -69,15 +89,8 @@ rig_say(Client *c, const char *before, Slice text, const char *after)
 	c->log[c->len] = '\0';
 	for (char *at = c->log; (at = strchr(at, EIO_SEPARATOR)) != NULL;)
 		*at = '|';
-	for (char *at = c->log; (at = strstr(at, "\"sid\":\"")) != NULL;)
-	{
-		at += 7;
-		if (*at == '*' || strlen(at) < SID_LENGTH)
-			continue;
-		*at++ = '*';
-		memmove(at, at + SID_LENGTH - 1, strlen(at + SID_LENGTH - 1) + 1);
-		c->len = strlen(c->log);
-	}
+	rig_hide(c, "\"sid\":\"", SID_LENGTH, NULL);
+	rig_hide(c, "\"pid\":\"", PID_LENGTH, c->pid);
 }
 
 static Client *
@@ -236,6 +249,7 @@ rig_nothing(void *ctx)
 }
 
 static ServerHooks rig_hooks = {
+	.recovery_gap = rig_nothing,
 	.call_waiting = rig_nothing, .rules_changed = rig_nothing,
 	.random = rig_random, .authorize = rig_authorize, .flush = rig_flush, .closed = rig_closed,
 	.probe_send = rig_probe_send, .probe_close = rig_probe_close
@@ -416,7 +430,7 @@ rig_message(const Envelope *e)
 {
 	size_t		size = envelope_size(e);
 	uint8_t    *bytes = malloc(size);
-	LinkMessage m = {.timeline = 1, .envelope = slice(bytes, size)};
+	LinkMessage m = {.timeline = 1, .lsn = ++rig.lsn, .envelope = slice(bytes, size)};
 	WireResult	r;
 
 	envelope_encode(e, bytes);

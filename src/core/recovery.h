@@ -1,0 +1,135 @@
+/*
+ * recovery.h - sockets that come back: Socket.IO's connection state recovery.
+ *
+ * A Stay is a socket's presence in a namespace beyond its connection.  It is
+ * found by its pid, which only the client knows besides, and is
+ *
+ *   live      its socket is connected
+ *   absent    the connection was lost; it is kept for recovery_window
+ *   claimed   a new connection has shown its pid: the socket is not connected
+ *             yet; rules are asked and missed messages sent, then it is live
+ *
+ * What is not live has its rooms in a registry of its own, where the commands
+ * of the bus find it.  So a claim takes nothing over before its end: messages
+ * that come meanwhile are in the history like those before, and there is no
+ * gap and no duplicate between the two.
+ *
+ * When it was in which room is known from `since` on: up to there everything
+ * has reached the client.  `since` is where it connected, and moves on with
+ * each pong.
+ */
+#ifndef ROOMS_CORE_RECOVERY_H
+#define ROOMS_CORE_RECOVERY_H
+
+#include "core/history.h"
+#include "core/server.h"
+#include "core/text.h"
+#include "wire/position.h"
+
+#define PID_LENGTH		22		/* base64url characters of 16 random bytes */
+#define STAY_LOG_MAX	4096	/* bytes of joins and leaves that a stay remembers */
+#define ABSENT_MAX		(64 * 1024 * 1024)	/* bytes of all stays that are not live; the oldest go */
+#define ABSENT_GRACE_MS	60000	/* so much longer its pid is known, to say why it is refused */
+
+typedef struct Stay
+{
+	HashLink	link;			/* first: in recovery->stays */
+	Member		rooms;			/* not live: in recovery->absent; else its nsp is NULL */
+	Server	   *server;
+	Socket	   *socket;			/* NULL: absent */
+	Caller	   *caller;			/* not live: who it was */
+	char		pid[PID_LENGTH + 1];
+	bool		feeding;		/* claimed, and missed messages are being sent */
+	Position	since;
+	Position	pinged;			/* what `since` will be when the pong comes */
+	Position	cursor;			/* claimed: what stands behind it is still to be sent */
+	Position	log_from;		/* what was logged up to here is forgotten */
+	Text		log;			/* joins and leaves, see recovery.c */
+	uint64_t	until;			/* not live: when it must be back */
+	size_t		size;			/* not live: bytes it counts for */
+	struct Stay *prev,
+			   *next;			/* not live: in order of `until` */
+} Stay;
+
+/* In Server. */
+typedef struct Recovery
+{
+	HashTable	stays;
+	Registry   *absent;			/* rooms of those that are not live */
+	Stay	   *first;
+	Stay	   *last;
+	size_t		bytes;
+	History    *history;
+	Position	newest;			/* of the last message that was processed */
+	uint64_t	xid;			/* ... its transaction; 0: none of the bus */
+} Recovery;
+
+extern void recovery_init(Server *s, HashKey key);
+extern void recovery_free(Server *s);
+extern void recovery_configured(Server *s);	/* the options have changed */
+extern void recovery_tick(Server *s);
+
+/* ---- messages ---- */
+
+/* This message of the bus is being processed. */
+extern void recovery_advance(Server *s, const LinkMessage *m);
+
+/* One is being sent that stands behind all of the bus that came so far. */
+extern void recovery_advance_late(Server *s);
+
+/* The newest position as text; `text` keeps it. */
+extern Slice recovery_offset(const Server *s, char text[POSITION_TEXT_MAX]);
+
+/* Are messages to be kept? */
+extern bool recovery_keeps(const Server *s);
+
+/* Keeps the message at the newest position; f is its form with the offset. */
+extern void recovery_keep(Server *s, const Envelope *e, Frame *f);
+
+/* A command of the bus, for those that are not live. */
+extern void recovery_command(Server *s, const Envelope *e);
+extern void recovery_remove_namespace(Server *s, Slice name);
+
+/* ---- sockets ---- */
+
+/*
+ * The stay that this CONNECT may take over, or NULL: then it is a new one.
+ * Whoever holds it is disconnected.  The caller goes on with
+ * recovery_attach().
+ */
+extern Stay *recovery_claim(Session *s, Slice nsp, const Identity *identity, Slice auth);
+
+/* The socket, with its caller, has claimed the stay. */
+extern void recovery_attach(Stay *stay, Socket *socket);
+
+/* Gives a new socket a stay, unless its client wants none. */
+extern void recovery_begin(Socket *socket, Slice auth);
+
+/* The socket leaves: its stay becomes absent again, or ends. */
+extern void recovery_left(Socket *socket);
+
+/* Is it claimed? */
+extern bool recovery_is_claim(const Socket *socket);
+
+/* All was asked: missed messages are sent as the client takes them, then the socket is connected. */
+extern void recovery_feed(Socket *socket);
+extern void recovery_continue(Session *s);	/* it can take more */
+
+/* A ping goes out to s, behind what was sent; the pong is here. */
+extern void recovery_pinged(Session *s);
+extern void recovery_ponged(Session *s);
+
+/*
+ * Joins and leaves rooms; idempotent.  by_rule: the client asked for it and a
+ * rule agreed, so the rule is asked again when it comes back.
+ */
+extern void recovery_join(Socket *socket, Slice room, bool by_rule);
+extern void recovery_leave(Socket *socket, Slice room);
+
+/* A room of a claimed stay whose rule has not been asked yet; false: none. */
+extern bool recovery_unchecked(const Socket *socket, Slice *room);
+
+/* The rule's answer.  No: nothing of the room is sent, and it is not in it any more. */
+extern void recovery_checked(Socket *socket, Slice room, bool allowed);
+
+#endif							/* ROOMS_CORE_RECOVERY_H */

@@ -1,0 +1,982 @@
+/*
+ * test_recovery.c - sockets that come back: what they get, and who is not
+ * taken back.  Message n of the bus stands at offset 1.n.1.
+ */
+#include "unit.h"
+
+#include "rig.h"
+
+#include "core/session_state.h"
+
+#define WINDOW 60000
+
+static ServerOptions options;
+static int	gaps;
+
+static void
+count_gap(void *ctx)
+{
+	(void) ctx;
+	gaps++;
+}
+
+static void
+start(void)
+{
+	options = rig_options;
+	options.recovery_window = WINDOW;
+	options.history_size = 1000000;
+	rig_start_with(&options);
+	rig.server->hooks.recovery_gap = count_gap;
+	gaps = 0;
+}
+
+static uint64_t
+counter(GatewayCounter c)
+{
+	return server_counters(rig.server)[c];
+}
+
+/* A new connection that shows a pid, and an offset unless that is NULL.  `more` of auth. */
+static Client *
+back_with(int i, const char *pid, const char *offset, const char *who, const char *more)
+{
+	Client	   *c;
+	char		text[400];
+
+	snprintf(text, sizeof(text), "40{%s,\"pid\":\"%s\"%s%s%s%s}", who, pid, offset != NULL ? ",\"offset\":\"" : "",
+			 offset != NULL ? offset : "", offset != NULL ? "\"" : "", more);
+	c = rig_open(i, TRANSPORT_WEBSOCKET);
+	rig_forget(c);
+	rig_send(c, text);
+	return c;
+}
+
+#define ALICE "\"user\":\"1\",\"tenant\":\"t\""
+
+static Client *
+back(int i, const char *pid, const char *offset)
+{
+	char		copy[PID_LENGTH + 1];	/* it may be in the client that is opened anew */
+
+	snprintf(copy, sizeof(copy), "%s", pid);
+	return back_with(i, copy, offset, ALICE, "");
+}
+
+static void
+drop(Client *c)
+{
+	if (c->s != NULL)
+		session_ws_gone(c->s, &c->ws);
+	server_flush(rig.server);
+}
+
+static void
+command(EnvelopeKind kind, uint8_t flags, const char *in, const char *rooms)
+{
+	Envelope	e = {.kind = kind,.flags = flags,.nsp = SLICE_LITERAL("/"),.rooms = rig_list(in),.except = rig_list(rooms)};
+
+	CHECK(rig_message(&e) == WIRE_OK);
+	server_flush(rig.server);
+}
+
+static void
+emit(const char *rooms, const char *packet)
+{
+	rig_emit(rooms, "", 0, 0, packet);
+}
+
+#define CONNECTED	"40{\"sid\":\"*\",\"pid\":\"*\"}"
+
+static void
+wire(void)
+{
+	Client	   *a;
+	Client	   *b;
+	Client	   *c;
+
+	unit_case("without recovery_window: the plain protocol, whatever a client asks for");
+	rig_start();
+	a = rig_open(0, TRANSPORT_WEBSOCKET);
+	rig_forget(a);
+	rig_send(a, "40{" ALICE ",\"recovery\":true,\"pid\":\"0123456789012345678901\",\"offset\":\"1.1.1\"}");
+	SAID(a, "40{\"sid\":\"*\"}");
+	emit("user:1", "2[\"x\"]");
+	SAID(a, "42[\"x\"]");
+	rig_stop();
+
+	unit_case("every event ends in its offset");
+	start();
+	a = rig_connect(0, "1", "t");
+	CHECK(strlen(a->pid) == PID_LENGTH);
+	emit("user:1", "2[\"x\"]");
+	emit("user:1", "2[\"y\",{\"a\":[1]}]");
+	SAID(a, "42[\"x\",\"1.1.1\"] 42[\"y\",{\"a\":[1]},\"1.2.1\"]");
+	rig_emit("user:1", "", ENVELOPE_VOLATILE, 0, "2[\"v\"]");
+	SAID(a, "42[\"v\",\"1.3.1\"]");
+
+	unit_case("... with attachments, on both transports, and as base64");
+	{
+		const SessionPeer old = {.base64 = true};
+		Envelope	e = {.kind = ENVELOPE_EMIT,.flags = ENVELOPE_ALL,.nsp = SLICE_LITERAL("/"),
+		.packet = SLICE_LITERAL("51-[\"b\",{\"_placeholder\":true,\"num\":0}]"),.attachments = rig_list("abc")};
+
+		b = rig_open(1, TRANSPORT_POLLING);
+		rig_post(b, "40{" ALICE "}");
+		rig_get(b);
+		c = rig_open_with(2, TRANSPORT_WEBSOCKET, &old);
+		rig_send(c, "40{" ALICE "}");
+		rig_forget(b);
+		rig_forget(c);
+		CHECK(rig_message(&e) == WIRE_OK);
+		server_flush(rig.server);
+		SAID(a, "451-[\"b\",{\"_placeholder\":true,\"num\":0},\"1.4.1\"] <616263>");
+		rig_get(b);
+		SAID(b, "get(451-[\"b\",{\"_placeholder\":true,\"num\":0},\"1.4.1\"]|bYWJj)");
+		SAID(c, "451-[\"b\",{\"_placeholder\":true,\"num\":0},\"1.4.1\"] bYWJj");
+	}
+
+	unit_case("... unless the client wants none");
+	b = rig_open(3, TRANSPORT_WEBSOCKET);
+	rig_forget(b);
+	rig_send(b, "40{\"user\":\"2\",\"tenant\":\"t\",\"recovery\":false}");
+	SAID(b, "40{\"sid\":\"*\"}");
+	emit("user:1,user:2", "2[\"x\"]");
+	SAID(b, "42[\"x\"]");
+	SAID(a, "42[\"x\",\"1.5.1\"]");
+	rig_stop();
+
+	unit_case("what has no place on the bus has the newest: relays, errors; a late value stands behind it");
+	start();
+	server_use_handlers(rig.server, true);
+	CHECK(rig_set_rules("j / r* say\n") == WIRE_OK);
+	a = rig_connect(0, "1", "t");
+	b = rig_connect(1, "2", "t");
+	recovery_join(a->s->sockets, SLICE_LITERAL("r"), true);
+	recovery_join(b->s->sockets, SLICE_LITERAL("r"), true);
+	rig_emit("user:2", "", 0, 1000, "2[\"t\",1]");
+	rig_emit("user:2", "", 0, 1000, "2[\"t\",2]");
+	rig_emit("user:2", "", 0, 1000, "2[\"t\",3]");
+	emit("user:3", "2[\"x\"]");
+	SAID(b, "42[\"t\",1,\"1.1.1\"]");
+	rig_send(a, "42[\"room:emit\",\"r\",\"say\",1]");
+	SAID(b, "42[\"say\",1,{\"userId\":\"1\",\"sid\":\"*\"},\"1.4.1\"]");
+	rig_wait(1100);
+	SAID(b, "42[\"t\",3,\"1.4.1.1\"]");
+	rig_send(b, "427[\"room:emit\",\"q\",\"say\",1]");
+	SAID(b, "42[\"error\",{\"event\":\"room:emit\",\"message\":\"not in the room\",\"code\":\"not_in_room\"},\"1.4.1.1\"] "
+		 "437[{\"error\":{\"message\":\"not in the room\",\"code\":\"not_in_room\"}}]");
+	rig_stop();
+}
+
+static void
+recovery(void)
+{
+	Client	   *a;
+	char		sid[SID_LENGTH + 1];
+	char		pid[PID_LENGTH + 1];
+
+	unit_case("who comes back gets what it missed, then its CONNECT's answer, as the same socket");
+	start();
+	a = rig_connect(0, "1", "t");
+	strcpy(sid, a->s->sockets->caller->sid);
+	strcpy(pid, a->pid);
+	emit("user:1", "2[\"a\"]");
+	SAID(a, "42[\"a\",\"1.1.1\"]");
+	drop(a);
+	CHECK(counter(COUNTER_ABSENT) == 1);
+	emit("user:1", "2[\"b\"]");
+	emit("user:2", "2[\"-\"]");
+	emit("*", "2[\"c\"]");
+	emit("tenant:t,user:1", "2[\"d\"]");
+	a = back(1, pid, "1.1.1");
+	SAID(a, "42[\"b\",\"1.2.1\"] 42[\"c\",\"1.4.1\"] 42[\"d\",\"1.5.1\"] " CONNECTED);
+	CHECK(strcmp(a->pid, pid) == 0 && strcmp(a->s->sockets->caller->sid, sid) == 0);
+	emit("user:1", "2[\"e\"]");
+	SAID(a, "42[\"e\",\"1.6.1\"]");
+	CHECK(counter(COUNTER_RECOVERED) == 1 && counter(COUNTER_ABSENT) == 0);
+
+	unit_case("again and again");
+	for (int i = 0; i < 3; i++)
+	{
+		char		offset[20];
+
+		snprintf(offset, sizeof(offset), "1.%x.1", 6 + i);
+		drop(a);
+		emit("user:1", "2[\"f\"]");
+		a = back(i, pid, offset);
+		CHECK(strncmp(a->log, "42[\"f\",", 7) == 0 && strstr(a->log, "42[\"f\"") == a->log &&
+			  strstr(a->log + 1, "42[\"f\"") == NULL);
+	}
+	rig_stop();
+
+	unit_case("a pid without an offset, before the first event; an offset from before the CONNECT is older than that");
+	start();
+	emit("user:1", "2[\"a\"]");
+	a = rig_connect(0, "1", "t");
+	drop(a);
+	emit("user:1", "2[\"b\"]");
+	a = back(1, a->pid, NULL);
+	SAID(a, "42[\"b\",\"1.2.1\"] " CONNECTED);
+	drop(a);
+	a = back(2, a->pid, "1.0.0");
+	SAID(a, "42[\"b\",\"1.2.1\"] " CONNECTED);
+	rig_stop();
+
+	unit_case("nothing was lost by a connection that ended before the answer");
+	start();
+	a = rig_connect(0, "1", "t");
+	strcpy(pid, a->pid);
+	drop(a);
+	emit("user:1", "2[\"a\"]");
+	a = back(1, pid, NULL);
+	drop(a);
+	emit("user:1", "2[\"b\"]");
+	a = back(2, pid, NULL);
+	SAID(a, "42[\"a\",\"1.1.1\"] 42[\"b\",\"1.2.1\"] " CONNECTED);
+	rig_stop();
+
+	unit_case("by polling");
+	start();
+	a = rig_open(0, TRANSPORT_POLLING);
+	rig_post(a, "40{" ALICE "}");
+	rig_get(a);
+	strcpy(pid, a->pid);
+	rig_get(a);
+	session_poll_aborted(a->s);
+	server_flush(rig.server);
+	emit("user:1", "2[\"a\"]");
+	{
+		char		text[200];
+
+		snprintf(text, sizeof(text), "40{" ALICE ",\"pid\":\"%s\"}", pid);
+		a = rig_open(1, TRANSPORT_POLLING);
+		rig_forget(a);
+		rig_post(a, text);
+	}
+	rig_get(a);
+	SAID(a, "get(42[\"a\",\"1.1.1\"]|" CONNECTED ")");
+	rig_stop();
+
+	unit_case("two namespaces of one connection, each for itself");
+	start();
+	a = rig_connect(0, "1", "t");
+	strcpy(pid, a->pid);
+	rig_send(a, "40/admin,{" ALICE "}");
+	CHECK(strcmp(pid, a->pid) != 0);
+	drop(a);
+	CHECK(counter(COUNTER_ABSENT) == 2);
+	emit("user:1", "2[\"a\"]");
+	{
+		char		text[200];
+
+		snprintf(text, sizeof(text), "40/admin,{" ALICE ",\"pid\":\"%s\"}", a->pid);
+		a = back(1, pid, NULL);
+		rig_send(a, text);
+	}
+	SAID(a, "42[\"a\",\"1.1.1\"] " CONNECTED " 40/admin,{\"sid\":\"*\",\"pid\":\"*\"}");
+	CHECK(counter(COUNTER_RECOVERED) == 2);
+	rig_stop();
+}
+
+/* Not taken back: a new socket, which has missed nothing; counted as `why`. */
+static void
+refused(const char *what, const char *offset, const char *who, GatewayCounter why)
+{
+	Client	   *a;
+	char		pid[PID_LENGTH + 1];
+
+	unit_case("%s: a new socket", what);
+	start();
+	emit("user:1", "2[\"a\"]");
+	emit("user:1", "2[\"b\"]");
+	a = rig_connect(0, "1", "t");
+	strcpy(pid, a->pid);
+	drop(a);
+	emit("user:1,user:2", "2[\"c\"]");
+	a = back_with(1, pid, offset, who, "");
+	SAID(a, CONNECTED);
+	CHECK(strcmp(a->pid, pid) != 0);
+	CHECK(counter(why) == 1 && counter(COUNTER_RECOVERED) == 0 && gaps == (why == COUNTER_RECOVERY_GAP));
+	if (why != COUNTER_RECOVERY_IDENTITY)
+		CHECK(counter(COUNTER_ABSENT) == 0);
+	else
+	{
+		/* The one whose it is may still come. */
+		a = back(2, pid, NULL);
+		SAID(a, "42[\"c\",\"1.3.1\"] " CONNECTED);
+	}
+	rig_stop();
+}
+
+static void
+refusals(void)
+{
+	static const char *const forged[] = {
+		"", "01234567890123456789", "0123456789012345678901", "012345678901234567890123456789", "\\u0041", "\",\"x\":\""
+	};
+	Client	   *a;
+	Client	   *b;
+	char		pid[PID_LENGTH + 1];
+
+	refused("another user", NULL, "\"user\":\"2\",\"tenant\":\"t\"", COUNTER_RECOVERY_IDENTITY);
+	refused("another tenant", NULL, "\"user\":\"1\",\"tenant\":\"u\"", COUNTER_RECOVERY_IDENTITY);
+	refused("nobody", NULL, "\"nobody\":1", COUNTER_RECOVERY_IDENTITY);
+	refused("an offset that is none", "x", ALICE, COUNTER_RECOVERY_GAP);
+	refused("an offset in the future", "1.4.1", ALICE, COUNTER_RECOVERY_GAP);
+	refused("an offset of another timeline", "2.3.1", ALICE, COUNTER_RECOVERY_GAP);
+
+	unit_case("a forged pid costs nothing");
+	start();
+	for (size_t i = 0; i < sizeof(forged) / sizeof(*forged); i++)
+	{
+		a = back(0, forged[i], "1.1.1");
+		SAID(a, CONNECTED);
+		rig_send(a, "41");
+		drop(a);
+	}
+	CHECK(counter(COUNTER_RECOVERED) == 0 && counter(COUNTER_ABSENT) == 0);
+	rig_stop();
+
+	unit_case("the token is verified as ever");
+	start();
+	a = rig_connect(0, "1", "t");
+	strcpy(pid, a->pid);
+	drop(a);
+	a = back_with(1, pid, NULL, "\"refuse\":1", "");
+	SAID(a, "44{\"message\":\"Invalid token\",\"data\":{\"code\":\"bad_signature\"}}");
+	CHECK(counter(COUNTER_ABSENT) == 1);
+	rig_stop();
+
+	unit_case("another namespace");
+	start();
+	a = rig_connect(0, "1", "t");
+	strcpy(pid, a->pid);
+	drop(a);
+	{
+		char		text[200];
+
+		snprintf(text, sizeof(text), "40/admin,{" ALICE ",\"pid\":\"%s\"}", pid);
+		a = rig_open(1, TRANSPORT_WEBSOCKET);
+		rig_send(a, text);
+	}
+	CHECK(counter(COUNTER_RECOVERY_IDENTITY) == 1);
+	rig_stop();
+
+	unit_case("within the window; after it, not");
+	start();
+	a = rig_connect(0, "1", "t");
+	drop(a);
+	rig_wait(WINDOW);
+	a = back(1, a->pid, NULL);
+	CHECK(counter(COUNTER_RECOVERED) == 1);
+	drop(a);
+	rig_wait(WINDOW + 100);
+	a = back(2, a->pid, NULL);
+	CHECK(counter(COUNTER_RECOVERED) == 1 && counter(COUNTER_RECOVERY_WINDOW) == 1);
+	drop(a);
+	rig_wait(WINDOW + ABSENT_GRACE_MS + 100);
+	CHECK(counter(COUNTER_ABSENT) == 0);
+	a = back(2, a->pid, NULL);
+	CHECK(counter(COUNTER_RECOVERY_UNKNOWN_PID) == 1);
+	rig_stop();
+
+	unit_case("one that took its leave: DISCONNECT of either side, or the server's close");
+	start();
+	a = rig_connect(0, "1", "t");
+	rig_send(a, "41");
+	b = rig_connect(1, "2", "t");
+	command(ENVELOPE_DISCONNECT_SOCKETS, 0, "user:2", "");
+	CHECK(counter(COUNTER_ABSENT) == 0);
+	(void) rig_connect(2, "3", "t");
+	command(ENVELOPE_DISCONNECT_SOCKETS, ENVELOPE_CLOSE, "user:3", "");
+	CHECK(counter(COUNTER_ABSENT) == 0);
+	drop(a);
+	drop(b);
+	CHECK(counter(COUNTER_ABSENT) == 0);
+	a = back(3, a->pid, NULL);
+	CHECK(counter(COUNTER_RECOVERY_UNKNOWN_PID) == 1);
+	rig_stop();
+
+	unit_case("every other end of a connection may be one to come back from");
+	for (CloseReason reason = CLOSE_TRANSPORT_CLOSE; reason <= CLOSE_SHUTDOWN; reason++)
+	{
+		start();
+		a = rig_connect(0, "1", "t");
+		session_close(a->s, reason);
+		CHECK(counter(COUNTER_ABSENT) == (reason != CLOSE_BY_SERVER));
+		rig_stop();
+	}
+
+	unit_case("the history has not all of it: told, counted, a new socket");
+	start();
+	a = rig_connect(0, "1", "t");
+	drop(a);
+	options.history_size = 2000;
+	server_configure(rig.server, &options);
+	for (int i = 0; i < 20; i++)
+		emit("user:9", "2[\"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\"]");
+	CHECK(counter(COUNTER_HISTORY_BYTES) <= 2000);
+	a = back(1, a->pid, NULL);
+	SAID(a, CONNECTED);
+	CHECK(counter(COUNTER_RECOVERY_GAP) == 1 && gaps == 1 && counter(COUNTER_RECOVERED) == 0);
+	rig_stop();
+
+	unit_case("turned off: nobody is kept, nothing either");
+	start();
+	a = rig_connect(0, "1", "t");
+	b = rig_connect(1, "2", "t");
+	drop(a);
+	emit("user:1", "2[\"a\"]");
+	options.recovery_window = 0;
+	server_configure(rig.server, &options);
+	CHECK(counter(COUNTER_ABSENT) == 0 && counter(COUNTER_HISTORY_BYTES) == 0);
+	drop(b);
+	CHECK(counter(COUNTER_ABSENT) == 0);
+	a = back(2, a->pid, NULL);
+	SAID(a, "40{\"sid\":\"*\"}");
+	rig_stop();
+}
+
+/* Half-dead sockets, and others that want to be the same. */
+static void
+claims(void)
+{
+	Client	   *a;
+	Client	   *b;
+
+	unit_case("a pid that is in use replaces its predecessor, which nobody had heard of its end");
+	start();
+	a = rig_connect(0, "1", "t");
+	a->stalled = true;
+	emit("user:1", "2[\"a\"]");
+	b = back(1, a->pid, NULL);
+	SAID(b, "42[\"a\",\"1.1.1\"] " CONNECTED);
+	SAID(a, "closed(transport close)");
+	CHECK(counter(COUNTER_CONNECTIONS) == 1 && counter(COUNTER_SOCKETS) == 1);
+	emit("user:1", "2[\"b\"]");
+	SAID(b, "42[\"b\",\"1.2.1\"]");
+
+	unit_case("... also when it is refused");
+	a = back(0, b->pid, "x");
+	SAID(a, CONNECTED);
+	SAID(b, "closed(transport close)");
+	CHECK(counter(COUNTER_CONNECTIONS) == 1);
+
+	unit_case("... but not by somebody else");
+	b = back_with(1, a->pid, NULL, "\"user\":\"2\",\"tenant\":\"t\"", "");
+	SAID(b, CONNECTED);
+	SAID(a, "");
+
+	unit_case("the same connection cannot be its own successor");
+	{
+		char		text[200];
+
+		snprintf(text, sizeof(text), "40{" ALICE ",\"pid\":\"%s\"}", a->pid);
+		rig_send(a, text);
+	}
+	SAID(a, "closed(forced server close)");
+	rig_stop();
+}
+
+static void
+rooms(void)
+{
+	Client	   *a;
+
+	unit_case("rooms are as they were; a leave, a join and a disconnect reach the absent");
+	start();
+	a = rig_connect(0, "1", "t");
+	command(ENVELOPE_SOCKETS_JOIN, 0, "user:1", "r,s");
+	drop(a);
+	emit("r", "2[\"a\"]");
+	command(ENVELOPE_SOCKETS_LEAVE, 0, "user:1", "r");
+	emit("r", "2[\"-\"]");
+	emit("q", "2[\"-\"]");
+	command(ENVELOPE_SOCKETS_JOIN, 0, "s", "q");
+	emit("q,s", "2[\"b\"]");
+	command(ENVELOPE_SOCKETS_LEAVE, 0, "q", "q");
+	command(ENVELOPE_SOCKETS_JOIN, 0, "user:1", "r");
+	emit("r", "2[\"c\"]");
+	emit("q", "2[\"-\"]");
+	a = back(1, a->pid, NULL);
+	SAID(a, "42[\"a\",\"1.2.1\"] 42[\"b\",\"1.7.1\"] 42[\"c\",\"1.a.1\"] " CONNECTED);
+	emit("q", "2[\"-\"]");
+	emit("r", "2[\"d\"]");
+	SAID(a, "42[\"d\",\"1.d.1\"]");
+	drop(a);
+	command(ENVELOPE_DISCONNECT_SOCKETS, 0, "s", "");
+	CHECK(counter(COUNTER_ABSENT) == 0);
+	a = back(1, a->pid, NULL);
+	CHECK(counter(COUNTER_RECOVERY_UNKNOWN_PID) == 1);
+	rig_stop();
+
+	unit_case("joins and leaves before the drop count from where they were, too");
+	start();
+	a = rig_connect(0, "1", "t");
+	a->stalled = true;			/* none of this arrives */
+	emit("r", "2[\"-\"]");
+	command(ENVELOPE_SOCKETS_JOIN, 0, "user:1", "r");
+	emit("r", "2[\"a\"]");
+	command(ENVELOPE_SOCKETS_LEAVE, 0, "user:1", "r");
+	emit("r", "2[\"-\"]");
+	drop(a);
+	a = back(1, a->pid, NULL);
+	SAID(a, "42[\"a\",\"1.3.1\"] " CONNECTED);
+	rig_stop();
+
+	unit_case("more joins and leaves than can be remembered are a gap");
+	start();
+	a = rig_connect(0, "1", "t");
+	for (int i = 0; i < STAY_LOG_MAX / 20; i++)
+		command(i % 2 ? ENVELOPE_SOCKETS_LEAVE : ENVELOPE_SOCKETS_JOIN, 0, "user:1", "r");
+	drop(a);
+	a = back(1, a->pid, NULL);
+	CHECK(counter(COUNTER_RECOVERY_GAP) == 1);
+	rig_stop();
+
+	unit_case("who is excepted is judged for the moment of the message");
+	start();
+	a = rig_connect(0, "1", "t");
+	drop(a);
+	rig_emit("user:1", "r", 0, 0, "2[\"a\"]");
+	command(ENVELOPE_SOCKETS_JOIN, 0, "user:1", "r");
+	rig_emit("*", "r", 0, 0, "2[\"-\"]");
+	rig_emit("*", "tenant:t", 0, 0, "2[\"-\"]");
+	command(ENVELOPE_SOCKETS_LEAVE, 0, "user:1", "r");
+	rig_emit("*", "r", 0, 0, "2[\"b\"]");
+	a = back(1, a->pid, NULL);
+	SAID(a, "42[\"a\",\"1.1.1\"] 42[\"b\",\"1.6.1\"] " CONNECTED);
+	rig_stop();
+
+	unit_case("a namespace that is taken away takes them along");
+	start();
+	a = rig_connect(0, "1", "t");
+	rig_send(a, "40/admin,{" ALICE "}");
+	drop(a);
+	server_set_namespaces(rig.server, (Slice[]) {SLICE_LITERAL("/")}, 1);
+	CHECK(counter(COUNTER_ABSENT) == 1);
+	rig_stop();
+}
+
+static void
+messages(void)
+{
+	Client	   *a;
+
+	unit_case("throttled: superseded values are not sent again, the last one is; volatile ones and relays are not");
+	start();
+	a = rig_connect(0, "1", "t");
+	rig_emit("user:1", "", 0, 1000, "2[\"t\",1]");
+	SAID(a, "42[\"t\",1,\"1.1.1\"]");
+	drop(a);
+	rig_emit("user:1", "", 0, 1000, "2[\"t\",2]");
+	rig_emit("user:1", "", 0, 1000, "2[\"t\",3]");
+	rig_emit("user:1", "", ENVELOPE_VOLATILE, 0, "2[\"v\"]");
+	rig_wait(1100);
+	a = back(1, a->pid, "1.1.1");
+	SAID(a, "42[\"t\",3,\"1.4.1.1\"] " CONNECTED);
+	drop(a);
+	a = back(1, a->pid, "1.4.1.1");
+	SAID(a, CONNECTED);
+
+	unit_case("a value that waits when its client is back comes when it is due, once");
+	rig_emit("user:1", "", 0, 1000, "2[\"t\",4]");
+	rig_emit("user:1", "", 0, 1000, "2[\"t\",5]");
+	drop(a);
+	a = back(1, a->pid, "1.5.1");
+	SAID(a, CONNECTED);
+	rig_wait(1100);
+	SAID(a, "42[\"t\",5,\"1.6.1.1\"]");
+	rig_stop();
+
+	unit_case("a client that hears nothing on a busy server may come back: pongs count");
+	start();
+	a = rig_connect(0, "1", "t");
+	for (int i = 0; i < 20; i++)
+	{
+		emit("user:9", "2[\"x\"]");
+		rig_wait(rig_options.ping_interval + 100);
+		rig_send(a, "3");
+	}
+	CHECK(a->s != NULL && counter(COUNTER_HISTORY_BYTES) < 3000);
+	rig_forget(a);
+	emit("user:1", "2[\"a\"]");
+	drop(a);
+	a = back(1, a->pid, NULL);
+	SAID(a, "42[\"a\",\"1.15.1\"] " CONNECTED);
+	rig_stop();
+
+	unit_case("... but not the pong for a ping that was before a message");
+	start();
+	a = rig_connect(0, "1", "t");
+	rig_wait(rig_options.ping_interval + 100);
+	SAID(a, "2");
+	a->stalled = true;
+	emit("user:1", "2[\"a\"]");
+	session_receive_ws(a->s, &a->ws, false, SLICE_LITERAL("3"), rig.now);
+	drop(a);
+	a = back(1, a->pid, NULL);
+	SAID(a, "42[\"a\",\"1.1.1\"] " CONNECTED);
+	rig_stop();
+
+	unit_case("what a client missed is looked at, not what the history holds");
+	start();
+	a = rig_connect(0, "1", "t");
+	drop(a);
+	for (int i = 0; i < 1000; i++)
+		emit(i % 100 ? "user:9" : "user:1", "2[\"x\"]");
+	a = back(1, a->pid, NULL);
+	CHECK(counter(COUNTER_HISTORY_FRAMES_SCANNED) <= 10 + 5);
+	rig_stop();
+}
+
+/* Reads the numbers of events "e" from the log: they must go on from *last. */
+static void
+count_on(Client *c, int *last)
+{
+	for (const char *at = c->log; (at = strstr(at, "[\"e\",")) != NULL; at++)
+	{
+		int			n = atoi(at + 5);
+
+		CHECK(n == *last + 1);
+		*last = n;
+	}
+	if (strstr(c->log, CONNECTED) != NULL)
+		c->probe = 1;
+	rig_forget(c);
+}
+
+static void
+emit_number(int n)
+{
+	char		packet[200];
+
+	snprintf(packet, sizeof(packet), "2[\"e\",%d,\"%0100d\"]", n, n);
+	emit("user:1", packet);
+}
+
+static void
+pieces(void)
+{
+	Client	   *a;
+	int			sent = 0;
+	int			got = 0;
+
+	unit_case("much that was missed comes in pieces that fit the queue, in order with what comes meanwhile");
+	start();
+	options.max_queued = 4000;
+	server_configure(rig.server, &options);
+	a = rig_connect(0, "1", "t");
+	drop(a);
+	while (sent < 1000)
+		emit_number(++sent);
+	a = back(1, a->pid, NULL);
+	for (int i = 0; i < 1000 && a->probe == 0; i++)
+	{
+		CHECK(a->s != NULL);
+		if (a->s == NULL)
+			break;
+		CHECK(a->s->queue.bytes <= options.max_queued);
+		count_on(a, &got);
+		if (i % 2)
+			emit_number(++sent);
+		server_flush(rig.server);
+	}
+	count_on(a, &got);
+	CHECK(a->probe == 1 && got == sent && sent > 1010);
+	emit_number(++sent);
+	count_on(a, &got);
+	CHECK(got == sent);
+
+	unit_case("... also by polling");
+	drop(a);
+	for (int i = 0; i < 200; i++)
+		emit_number(++sent);
+	{
+		char		text[200];
+		char		pid[PID_LENGTH + 1];
+
+		strcpy(pid, a->pid);
+		snprintf(text, sizeof(text), "40{" ALICE ",\"pid\":\"%s\",\"offset\":\"1.%x.1\"}", pid, got);
+		a = rig_open(1, TRANSPORT_POLLING);
+		rig_forget(a);
+		rig_post(a, text);
+	}
+	for (int i = 0; i < 1000 && a->probe == 0; i++)
+	{
+		CHECK(rig_get(a) != POLL_REFUSED);
+		count_on(a, &got);
+	}
+	CHECK(a->probe == 1 && got == sent);
+	rig_stop();
+
+	unit_case("a client that takes longer than the history has is to try again");
+	start();
+	options.max_queued = 4000;
+	options.history_size = 100000;
+	server_configure(rig.server, &options);
+	a = rig_connect(0, "1", "t");
+	drop(a);
+	for (sent = 0; sent < 200; sent++)
+		emit_number(sent);
+	a = rig_open(1, TRANSPORT_WEBSOCKET);
+	a->stalled = true;
+	{
+		char		text[200];
+
+		snprintf(text, sizeof(text), "40{" ALICE ",\"pid\":\"%s\"}", rig.clients[0].pid);
+		rig_send(a, text);
+	}
+	for (int i = 0; i < 1000; i++)
+		emit_number(++sent);
+	CHECK(a->s != NULL);
+	a->stalled = false;
+	session_mark_dirty(a->s);
+	server_flush(rig.server);
+	CHECK(a->s == NULL && a->reason == CLOSE_SLOW);
+	rig_stop();
+}
+
+/* ---- with handlers ---- */
+
+static bool
+is(Slice s, const char *text)
+{
+	return slice_equal(s, slice_cstring(text));
+}
+
+static Call *
+next(HandlerKind kind, const char *name, const char *args)
+{
+	Call	   *c = server_call_next(rig.server);
+
+	if (c != NULL && !(c->kind == kind && is(c->name, name) && is(c->args, args)))
+		printf("# call %c %.*s %.*s\n", c->kind, (int) c->name.len, (const char *) c->name.data,
+			   (int) c->args.len, (const char *) c->args.data);
+	CHECK(c != NULL && c->kind == kind && is(c->name, name) && is(c->args, args));
+	return c;
+}
+
+static void
+answer(Call *c, const char *args)
+{
+	Text		t = {0};
+	CallResult	r = {.outcome = CALL_OK};
+	uint8_t		none[4] = {0};
+
+	text_add_item(&t, slice_cstring(args));
+	text_add(&t, slice(none, 4));
+	r.reply = text_slice(&t);
+	server_call_done(rig.server, c, &r, rig.now);
+	text_free(&t);
+	server_flush(rig.server);
+}
+
+static void
+fail_with(Call *c, CallOutcome outcome, const char *code)
+{
+	const CallResult r = {.outcome = outcome,.message = SLICE_LITERAL("no"),.code = slice_cstring(code)};
+
+	server_call_done(rig.server, c, &r, rig.now);
+	server_flush(rig.server);
+}
+
+/* In r1 and r2 by their rule, in s by SQL; then gone. */
+static Client *
+handled(const char *rules)
+{
+	Client	   *a;
+
+	start();
+	server_use_handlers(rig.server, true);
+	CHECK(rig_set_rules("j / r* x\n") == WIRE_OK);
+	a = rig_connect(0, "1", "t");
+	rig_send(a, "42[\"room:join\",\"r1\"]");
+	answer(next(HANDLER_JOIN, "r1", "[\"r1\"]"), "[true]");
+	rig_send(a, "42[\"room:join\",\"r2\"]");
+	answer(next(HANDLER_JOIN, "r2", "[\"r2\"]"), "[true]");
+	command(ENVELOPE_SOCKETS_JOIN, 0, "user:1", "rs");
+	rig_forget(a);
+	drop(a);
+	CHECK(rig_set_rules(rules) == WIRE_OK);
+	return a;
+}
+
+static void
+handlers(void)
+{
+	Client	   *a;
+	Call	   *c;
+
+	unit_case("rules are asked again; what comes meanwhile is not lost");
+	a = handled("j / r* x\n");
+	emit("r1", "2[\"a\"]");
+	emit("r2", "2[\"-\"]");
+	a = back(1, a->pid, NULL);
+	SAID(a, "");
+	c = next(HANDLER_JOIN, "r1", "[\"r1\"]");
+	CHECK(strstr(c->caller->handshake, "\"recovered\":true") != NULL && strstr(c->caller->handshake, "pid") == NULL);
+	emit("r1", "2[\"b\"]");
+	answer(c, "[true]");
+	emit("rs", "2[\"c\"]");
+	answer(next(HANDLER_JOIN, "r2", "[\"r2\"]"), "[false]");
+	SAID(a, "42[\"a\",\"1.2.1\"] 42[\"b\",\"1.4.1\"] 42[\"c\",\"1.5.1\"] " CONNECTED);
+	CHECK(server_call_next(rig.server) == NULL);
+	emit("r2", "2[\"-\"]");
+	emit("r1", "2[\"d\"]");
+	SAID(a, "42[\"d\",\"1.7.1\"]");
+
+	unit_case("... with each recovery");
+	drop(a);
+	a = back(0, a->pid, "1.7.1");
+	answer(next(HANDLER_JOIN, "r1", "[\"r1\"]"), "[true]");
+	SAID(a, CONNECTED);
+	rig_stop();
+
+	unit_case("without a rule nobody comes back into what a rule had allowed");
+	a = handled("e / x\n");
+	emit("r1,r2", "2[\"-\"]");
+	emit("rs", "2[\"a\"]");
+	a = back(1, a->pid, NULL);
+	SAID(a, "42[\"a\",\"1.3.1\"] " CONNECTED);
+	rig_stop();
+
+	unit_case("a leave while the rule is asked counts, whatever it says");
+	a = handled("j / r* x\n");
+	emit("r1", "2[\"a\"]");
+	a = back(1, a->pid, NULL);
+	c = next(HANDLER_JOIN, "r1", "[\"r1\"]");
+	command(ENVELOPE_SOCKETS_LEAVE, 0, "user:1", "r1");
+	emit("r1", "2[\"-\"]");
+	answer(c, "[true]");
+	answer(next(HANDLER_JOIN, "r2", "[\"r2\"]"), "[true]");
+	SAID(a, "42[\"a\",\"1.2.1\"] " CONNECTED);
+	emit("r1", "2[\"-\"]");
+	SAID(a, "");
+	rig_stop();
+
+	unit_case("a disconnect while it is asked ends it");
+	a = handled("j / r* x\n");
+	a = back(1, a->pid, NULL);
+	c = next(HANDLER_JOIN, "r1", "[\"r1\"]");
+	command(ENVELOPE_DISCONNECT_SOCKETS, 0, "user:1", "");
+	SAID(a, "41");
+	answer(c, "[true]");
+	SAID(a, "");
+	CHECK(server_call_next(rig.server) == NULL && counter(COUNTER_ABSENT) == 0 && counter(COUNTER_RECOVERED) == 0);
+	rig_stop();
+
+	unit_case("an error is a no; a database that cannot be reached ends the connection, to be tried again");
+	a = handled("j / r* x\n");
+	a = back(1, a->pid, NULL);
+	fail_with(next(HANDLER_JOIN, "r1", "[\"r1\"]"), CALL_FAILED, "internal_error");
+	fail_with(next(HANDLER_JOIN, "r2", "[\"r2\"]"), CALL_FAILED, "unavailable");
+	SAID(a, "closed(forced server close)");
+	CHECK(counter(COUNTER_ABSENT) == 1);
+	a = back(2, rig.clients[0].pid, NULL);
+	answer(next(HANDLER_JOIN, "r2", "[\"r2\"]"), "[true]");
+	SAID(a, CONNECTED);
+	rig_stop();
+
+	unit_case("of two that claim it at a time the second one has it");
+	a = handled("j / r* x\n");
+	emit("r1", "2[\"a\"]");
+	(void) back(1, a->pid, NULL);
+	c = next(HANDLER_JOIN, "r1", "[\"r1\"]");
+	a = back(2, rig.clients[0].pid, NULL);
+	SAID(&rig.clients[1], "closed(transport close)");
+	answer(c, "[true]");
+	SAID(a, "");
+	answer(next(HANDLER_JOIN, "r1", "[\"r1\"]"), "[true]");
+	answer(next(HANDLER_JOIN, "r2", "[\"r2\"]"), "[true]");
+	SAID(a, "42[\"a\",\"1.2.1\"] " CONNECTED);
+	CHECK(counter(COUNTER_RECOVERED) == 1 && server_call_next(rig.server) == NULL);
+	rig_stop();
+
+	unit_case("on_disconnect runs at the drop, on_connect after it; both for the same socket");
+	start();
+	server_use_handlers(rig.server, true);
+	CHECK(rig_set_rules("c /\nd /\n") == WIRE_OK);
+	a = rig_connect(0, "1", "t");
+	c = next(HANDLER_CONNECT, "", "[]");
+	CHECK(strstr(c->caller->handshake, "\"recovered\":false") != NULL);
+	answer(c, "[\"s\"]");
+	rig_forget(a);
+	drop(a);
+	c = next(HANDLER_DISCONNECT, "", "[\"transport close\"]");
+	emit("s", "2[\"a\"]");
+	a = back(1, a->pid, NULL);
+	CHECK(server_call_next(rig.server) == NULL);
+	{
+		char		sid[SID_LENGTH + 1];
+
+		strcpy(sid, c->caller->sid);
+		answer(c, "[]");
+		c = next(HANDLER_CONNECT, "", "[]");
+		CHECK(strcmp(c->caller->sid, sid) == 0 && strstr(c->caller->handshake, "\"recovered\":true") != NULL);
+	}
+	SAID(a, "");
+	emit("q", "2[\"-\"]");
+	answer(c, "[\"q\"]");
+	SAID(a, "42[\"a\",\"1.1.1\"] " CONNECTED);
+	emit("q", "2[\"b\"]");
+	SAID(a, "42[\"b\",\"1.3.1\"]");
+
+	unit_case("refused by on_connect it is gone");
+	drop(a);
+	answer(next(HANDLER_DISCONNECT, "", "[\"transport close\"]"), "[]");
+	a = back(0, a->pid, NULL);
+	fail_with(next(HANDLER_CONNECT, "", "[]"), CALL_REFUSED, "PT403");
+	SAID(a, "44{\"message\":\"no\",\"data\":{\"code\":\"PT403\"}}");
+	CHECK(counter(COUNTER_ABSENT) == 0 && server_call_next(rig.server) == NULL);
+
+	unit_case("who left while on_disconnect of the time before still ran may come again");
+	a = rig_connect(2, "1", "t");
+	answer(next(HANDLER_CONNECT, "", "[]"), "[]");
+	server_flush(rig.server);
+	drop(a);
+	c = next(HANDLER_DISCONNECT, "", "[\"transport close\"]");
+	(void) back(3, a->pid, NULL);
+	drop(&rig.clients[3]);
+	a = back(4, a->pid, NULL);
+	answer(c, "[]");
+	answer(next(HANDLER_CONNECT, "", "[]"), "[]");
+	CHECK(server_call_next(rig.server) == NULL && a->s->sockets->connected);
+	rig_stop();
+}
+
+static void
+bounds(void)
+{
+	Client	   *a;
+
+	unit_case("no more are kept than may be connected; the oldest go");
+	start();
+	options.max_connections = 3;
+	server_configure(rig.server, &options);
+	for (int i = 0; i < 5; i++)
+		drop(rig_connect(i, "1", "t"));
+	CHECK(counter(COUNTER_ABSENT) == 3);
+	a = back(6, rig.clients[1].pid, NULL);
+	CHECK(counter(COUNTER_RECOVERY_UNKNOWN_PID) == 1);
+	drop(a);
+	a = back(7, rig.clients[4].pid, NULL);
+	CHECK(counter(COUNTER_RECOVERED) == 1);
+	rig_stop();
+}
+
+int
+main(void)
+{
+	wire();
+	recovery();
+	refusals();
+	claims();
+	rooms();
+	messages();
+	pieces();
+	handlers();
+	bounds();
+	return unit_done();
+}
