@@ -124,15 +124,15 @@ def read_request(data, *_):
     longest = max(re.findall("x*", head.decode("latin-1")), key=len)
     if len(longest) > 100:
         target, lines = target.replace(longest, "%"), [line.replace(longest, "%") for line in lines]
-    facts = {"method": method, "target": target, "long": str(len(longest)), "pad": str(len(longest)), "version": version, "fields": str(len(lines)),
-             "head": str(len(head)), "body": str(len(body)), "text": body.decode("latin-1"),
-             "separators": str(body.count(b"\x1e")), "newline": newline.decode()}
+    facts = {"method": method, "target": target, "version": version, "head": str(len(head)), "fields": str(len(lines)),
+             "long": str(len(longest)), "pad": str(len(longest)), "body": str(len(body)),
+             "text": body.decode("latin-1"), "separators": str(body.count(b"\x1e")), "newline": newline.decode()}
     named = {}
     for line in lines:
         name, _, value = line.partition(": ")
         named.setdefault(name, []).append(value)
-    for name in {"Content-Length", "Transfer-Encoding", "Upgrade", "Connection", "Sec-WebSocket-Key"} - set(named):
-        named[name] = ["-"]
+    for name in ("Host", "Content-Length", "Transfer-Encoding", "Upgrade", "Connection", "Sec-WebSocket-Key"):
+        named.setdefault(name, ["-"])
     facts.update({name: "|".join(values) for name, values in named.items()})
     if named.get("Content-Encoding") == ["gzip"]:
         facts["inflated"] = str(len(zlib.decompress(body, 31)))

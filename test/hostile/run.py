@@ -33,6 +33,7 @@ Columns, separated by tabs:
              abort            (we hang up, with a reset) and the session goes away
 """
 import contextlib
+import json
 import os
 import re
 import resource
@@ -258,6 +259,8 @@ class Run:
             "rs": {"jwt_public_key": public["rs"]},
             "rs-only": {"jwt_public_key": public["rs"], "jwt_secret": ""},
             "es": {"jwt_public_key": public["es256"]},
+            "set": {"jwt_jwks": self.key_set(rsa="rs", ec="es256", other="es256b")},
+            "twice": {"jwt_jwks": self.key_set(rsa="rs", other="es256").replace("other", "rsa")},
             "no-key": {"jwt_secret": ""},
             "short-key": {"jwt_secret": SHORT},
             "list": {"allowed_origins": LIST},
@@ -267,6 +270,11 @@ class Run:
         self.open_witness()
         self.serves()
         self.rss = self.w.rss_kb()
+
+    def key_set(self, **names):
+        """Of keys by their kid; an RSA key is for RS256."""
+        return json.dumps({"keys": [self.keys.jwk(name, kid, **({"alg": "RS256"} if name == "rs" else {}))
+                                    for kid, name in names.items()]})
 
     # --- those that behave ---
 
@@ -307,9 +315,8 @@ class Run:
         assert get(self.w.port, "/").status == 200
 
     def configure(self, **config):
-        ready = self.w.ready_count
         self.w.configure(**config)
-        self.w.wait(lambda: self.w.ready_count > ready, "READY")
+        self.w.wait(lambda: self.w.answer[1] == self.w.config_number, "READY or REFUSED")
 
     # --- one row ---
 

@@ -11,7 +11,7 @@ import re
 import subprocess
 
 SHORT = "short"             # a secret too short to be used
-EC_CURVES = {"es256": ("P-256", 32), "es384": ("P-384", 48), "es256k": ("secp256k1", 32)}
+EC_CURVES = {"es256": ("P-256", 32), "es256b": ("P-256", 32), "es384": ("P-384", 48), "es256k": ("secp256k1", 32)}
 
 
 def b64(data):
@@ -57,6 +57,17 @@ class Keys:
             self.public[name] = openssl("pkey", "-in", self.path(name), "-pubout", "-out", self.path(name) + ".pub")
             with open(self.path(name) + ".pub") as f:
                 self.public[name] = f.read()
+
+    def jwk(self, name, kid, **more):
+        """A public key as a member of a JSON Web Key Set."""
+        if name == "rs":
+            shown = openssl("rsa", "-pubin", "-in", self.path(name) + ".pub", "-noout", "-modulus").stdout
+            parts = {"kty": "RSA", "n": b64(bytes.fromhex(shown.decode().strip().split("=")[1])), "e": "AQAB"}
+        else:
+            curve, size = EC_CURVES[name]
+            point = openssl("pkey", "-pubin", "-in", self.path(name) + ".pub", "-outform", "DER").stdout[-2 * size:]
+            parts = {"kty": "EC", "crv": curve, "x": b64(point[:size]), "y": b64(point[size:])}
+        return dict(parts, kid=kid, **more)
 
     def path(self, name):
         return os.path.join(self.folder, name)
