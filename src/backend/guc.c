@@ -35,6 +35,8 @@ bool		rooms_emit = true;
 char	   *rooms_database;
 char	   *rooms_listen_addresses;
 int			rooms_port;
+char	   *rooms_tls_cert_file;
+char	   *rooms_tls_key_file;
 char	   *rooms_path;
 char	   *rooms_namespaces;
 char	   *rooms_document_root;
@@ -111,9 +113,11 @@ typedef struct StringSetting
 } StringSetting;
 
 static void append_pair(StringInfo out, const char *name, Slice value);
-static void append_key_file(StringInfo out, const char *name, const char *setting, const char *path);
+static void append_key_file(StringInfo out, const char *name, const char *setting, const char *path, bool secret);
+static void append_tls_files(StringInfo out);
 static void append_u32(StringInfo out, uint32 value);
-static char *read_key_file(const char *setting, const char *path);
+static char *read_key_file(const char *setting, const char *path, bool secret);
+static bool is_closed_to_others(const struct stat *st);
 pg_noreturn static void refuse_key_file(const char *setting, const char *path, const char *why);
 static void assign_jwt_secret(const char *value, void *extra);
 static void assign_handler_conninfo(const char *value, void *extra);
@@ -154,7 +158,7 @@ static const IntSetting int_settings[] = {
 		&rooms_ping_timeout, 20 * 1000, 10, DAY_MS, PGC_SIGHUP, GUC_UNIT_MS, 1},
 	{"pg_rooms.connect_timeout",
 		"Time a new connection has to join a namespace before it is closed.",
-		"Socket.IO's connectTimeout.",
+		"Socket.IO's connectTimeout. A TLS handshake may take as long.",
 		&rooms_connect_timeout, 45 * 1000, 10, DAY_MS, PGC_SIGHUP, GUC_UNIT_MS, 1},
 	{"pg_rooms.upgrade_timeout",
 		"Time an upgrade from polling to WebSocket may take.",
@@ -207,6 +211,14 @@ static const StringSetting string_settings[] = {
 		"Host names or addresses to listen on for clients.",
 		"A list; * stands for all addresses.",
 		&rooms_listen_addresses, "localhost", GUC_LIST_INPUT, guc_check_text, NULL, NULL, false},
+	{"pg_rooms.tls_cert_file",
+		"PEM file with the server's certificate for TLS, and those that lead to its root.",
+		"Empty: no TLS.",
+		&rooms_tls_cert_file, "", 0, guc_check_text, NULL, NULL, false},
+	{"pg_rooms.tls_key_file",
+		"PEM file with the private key of tls_cert_file's certificate.",
+		"Not encrypted, and closed to others.",
+		&rooms_tls_key_file, "", 0, guc_check_text, NULL, NULL, false},
 	{"pg_rooms.path",
 		"Path of the URL that Socket.IO clients use.",
 		"Begins and ends with a slash.",
@@ -313,7 +325,7 @@ guc_jwt_secret(void)
 	if (rooms_jwt_secret_file[0] == '\0')
 		return jwt_secret ? pstrdup(jwt_secret) : NULL;
 
-	text = read_key_file("pg_rooms.jwt_secret_file", rooms_jwt_secret_file);
+	text = read_key_file("pg_rooms.jwt_secret_file", rooms_jwt_secret_file, false);
 	length = strlen(text);
 	if (length > 0 && text[length - 1] == '\n')
 		text[--length] = '\0';
@@ -326,14 +338,15 @@ void
 guc_config_payload(StringInfo out)
 {
 	int			start = out->len;
-	uint32		count = 4;		/* the keys and handler_conninfo */
+	uint32		count = 6;		/* those that no table has */
 	char	   *key = guc_jwt_secret();
 
 	append_u32(out, 0);			/* the count, known at the end */
 	append_pair(out, "pg_rooms.handler_conninfo", slice_cstring(handler_conninfo ? handler_conninfo : ""));
 	append_pair(out, "pg_rooms.jwt_secret", slice_cstring(key ? key : ""));
-	append_key_file(out, "pg_rooms.jwt_public_key", "pg_rooms.jwt_public_key_file", rooms_jwt_public_key_file);
-	append_key_file(out, "pg_rooms.jwt_jwks", "pg_rooms.jwt_jwks_file", rooms_jwt_jwks_file);
+	append_key_file(out, "pg_rooms.jwt_public_key", "pg_rooms.jwt_public_key_file", rooms_jwt_public_key_file, false);
+	append_key_file(out, "pg_rooms.jwt_jwks", "pg_rooms.jwt_jwks_file", rooms_jwt_jwks_file, false);
+	append_tls_files(out);
 
 	for (size_t i = 0; i < lengthof(bool_settings); i++)
 	{
@@ -374,16 +387,30 @@ append_pair(StringInfo out, const char *name, Slice value)
 	appendBinaryStringInfo(out, (const char *) value.data, value.len);
 }
 
-/* The contents of a file of public keys, as the pair `name`. */
+/* The contents of a file of keys, as the pair `name`. */
 static void
-append_key_file(StringInfo out, const char *name, const char *setting, const char *path)
+append_key_file(StringInfo out, const char *name, const char *setting, const char *path, bool secret)
 {
-	const char *text = path[0] != '\0' ? read_key_file(setting, path) : "";
+	const char *text = path[0] != '\0' ? read_key_file(setting, path, secret) : "";
 
 	/* "" stands for no such setting, not for a file that is being written */
 	if (path[0] != '\0' && text[0] == '\0')
 		refuse_key_file(setting, path, "It is empty.");
 	append_pair(out, name, slice_cstring(text));
+}
+
+static void
+append_tls_files(StringInfo out)
+{
+	if ((rooms_tls_cert_file[0] == '\0') != (rooms_tls_key_file[0] == '\0'))
+		ereport(ERROR,
+				(errcode(ERRCODE_CONFIG_FILE_ERROR),
+				 errmsg("%s is set, but %s is not",
+						rooms_tls_cert_file[0] != '\0' ? "pg_rooms.tls_cert_file" : "pg_rooms.tls_key_file",
+						rooms_tls_cert_file[0] != '\0' ? "pg_rooms.tls_key_file" : "pg_rooms.tls_cert_file"),
+				 errhint("Set both, or neither for no TLS.")));
+	append_key_file(out, "pg_rooms.tls_cert", "pg_rooms.tls_cert_file", rooms_tls_cert_file, false);
+	append_key_file(out, "pg_rooms.tls_key", "pg_rooms.tls_key_file", rooms_tls_key_file, true);
 }
 
 static void
@@ -395,9 +422,9 @@ append_u32(StringInfo out, uint32 value)
 	appendBinaryStringInfo(out, (const char *) bytes, sizeof(bytes));
 }
 
-/* The contents of a small regular file, as a string. */
+/* The contents of a small regular file, as a string; one that is `secret` must be closed to others. */
 static char *
-read_key_file(const char *setting, const char *path)
+read_key_file(const char *setting, const char *path, bool secret)
 {
 	char	   *text = palloc(KEY_FILE_MAX + 1);
 	ssize_t		length;
@@ -416,6 +443,12 @@ read_key_file(const char *setting, const char *path)
 		close(fd);
 		refuse_key_file(setting, path, "It is not a regular file.");
 	}
+	if (secret && !is_closed_to_others(&st))
+	{
+		close(fd);
+		refuse_key_file(setting, path, "It must belong to the server's operating-system user, with mode 0600 or less, "
+						"or to root, with mode 0640 or less.");
+	}
 	/* One read gives all of a small regular file; one byte more than allowed tells of a large one. */
 	length = read(fd, text, KEY_FILE_MAX + 1);
 	close(fd);
@@ -429,12 +462,21 @@ read_key_file(const char *setting, const char *path)
 	return text;
 }
 
+/* The rule for ssl_key_file (be-secure-common.c). */
+static bool
+is_closed_to_others(const struct stat *st)
+{
+	if (st->st_uid == geteuid())
+		return (st->st_mode & (S_IRWXG | S_IRWXO)) == 0;
+	return st->st_uid == 0 && (st->st_mode & (S_IWGRP | S_IXGRP | S_IRWXO)) == 0;
+}
+
 static void
 refuse_key_file(const char *setting, const char *path, const char *why)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_CONFIG_FILE_ERROR),
-			 errmsg("file \"%s\" cannot hold a key", path),
+			 errmsg("file \"%s\" cannot be used", path),
 			 errdetail_internal("%s", why),
 			 errhint("Correct %s.", setting)));
 }

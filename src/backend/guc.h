@@ -13,6 +13,8 @@ extern bool rooms_emit;			/* the only one that exists without preloading */
 extern char *rooms_database;
 extern char *rooms_listen_addresses;
 extern int	rooms_port;
+extern char *rooms_tls_cert_file;
+extern char *rooms_tls_key_file;
 extern char *rooms_path;
 extern char *rooms_namespaces;
 extern char *rooms_document_root;
@@ -61,7 +63,7 @@ extern char *guc_jwt_secret(void);
  * Appends the LINK_CONFIG payload for the gateway: every setting it needs, by
  * name without the prefix, in ms, bytes, on or off.  Key files are read here
  * (ERROR if one cannot be) and their contents sent as jwt_secret,
- * jwt_public_key and jwt_jwks, so the payload is a secret.
+ * jwt_public_key, jwt_jwks, tls_cert and tls_key, so the payload is a secret.
  */
 extern void guc_config_payload(StringInfo out);
 

@@ -36,6 +36,8 @@ static const Setting settings[] = {
 	SETTING("namespaces", SETTING_TEXT, namespaces),
 	SETTING("document_root", SETTING_TEXT, document_root),
 	SETTING("sandbox", SETTING_BOOL, sandbox),
+	SETTING("tls_cert", SETTING_TEXT, tls_cert),
+	SETTING("tls_key", SETTING_TEXT, tls_key),
 	SETTING("allowed_origins", SETTING_TEXT, allowed_origins),
 	SETTING("cors_credentials", SETTING_BOOL, cors_credentials),
 	SETTING("ping_interval", SETTING_UINT32, server.ping_interval),

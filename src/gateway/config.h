@@ -3,7 +3,8 @@
  *
  * Names are the GUCs' without the prefix; values are texts in base units (ms,
  * bytes, on/off).  The contents of key files come as jwt_secret,
- * jwt_public_key and jwt_jwks: the gateway opens no such file itself.
+ * jwt_public_key, jwt_jwks, tls_cert and tls_key: the gateway opens no such
+ * file itself.
  */
 #ifndef ROOMS_GATEWAY_CONFIG_H
 #define ROOMS_GATEWAY_CONFIG_H
@@ -19,6 +20,8 @@ typedef struct Config
 	const char *path;			/* of the Engine.IO endpoint: starts and ends with '/' */
 	const char *namespaces;		/* comma-separated */
 	const char *document_root;	/* "" : serve no files */
+	const char *tls_cert;		/* PEM; "": no TLS */
+	const char *tls_key;		/* PEM */
 	const char *allowed_origins;	/* "", "*", or a comma-separated list */
 	bool		cors_credentials;
 	bool		sandbox;

@@ -17,6 +17,7 @@
 #include "gateway/http.h"
 #include "gateway/listener.h"
 #include "gateway/request.h"
+#include "gateway/tls.h"
 
 /* Most that one lws_write() is given; libwebsockets' tx_packet_size is the same. */
 #define WRITE_MAX 65536
@@ -47,7 +48,10 @@ struct Listener
 {
 	uv_loop_t  *loop;
 	struct lws_context *context;
-	struct lws_vhost *vhost;
+	struct lws_vhost *vhost;	/* plain HTTP */
+	struct lws_vhost *tls_vhost;	/* NULL until TLS is first asked for */
+	SSL_CTX    *tls_context;	/* tls_vhost's */
+	TlsIdentity *tls;			/* what is shown; NULL: TLS is off */
 	Acceptor   *acceptor;
 	Server	   *server;
 	uint64_t   *counters;		/* the server's */
@@ -55,6 +59,7 @@ struct Listener
 
 	RequestSettings settings;
 	int			root;			/* document_root's descriptor, or -1 */
+	uint32_t	connect_timeout;	/* ms */
 
 	uint8_t		scratch[WRITE_MAX]; /* frames of one write, put together */
 };

@@ -2,9 +2,10 @@
  * listener.c - the libwebsockets context on our loop, and its one callback.
  *
  * main.c owns the Listener.  Connections come from accept.c and are adopted
- * into a vhost that does not listen itself; from then on libwebsockets calls
- * listener_callback(), which passes to ws.c or http.c.  The core's hooks come
- * back through here to the connection of the session concerned.
+ * into one of two vhosts that do not listen themselves, one for TLS and one
+ * without; from then on libwebsockets calls listener_callback(), which passes
+ * to ws.c or http.c.  The core's hooks come back through here to the
+ * connection of the session concerned.
  *
  * libwebsockets runs on our uv loop ("foreign loop": it then leaves signal
  * handlers alone) by a plug-in that is a Debian package of its own; without
@@ -25,6 +26,7 @@
 #include "gateway/recv_guard.h"
 
 #define RX_BUFFER			1024	/* per connection: the largest part of its memory */
+#define READ_BUFFER			(SSL3_RT_MAX_PLAIN_LENGTH + 1024)
 #define MAX_HEADER_BYTES	16384
 #define HEADER_TIMEOUT_S	10		/* to send a request's head, from its first silence */
 #define BODY_TIMEOUT_S		20		/* between two pieces of a body */
@@ -39,7 +41,9 @@ static void listener_closed(void *ctx, Session *s, CloseReason reason);
 static void listener_probe_send(void *ctx, Session *s, Slice packet);
 static void listener_probe_close(void *ctx, Session *s);
 static bool listener_create_context(Listener *l);
+static struct lws_vhost *listener_create_vhost(Listener *l, bool tls);
 static void listener_log(int level, const char *line);
+static bool listener_read_identity(Listener *l, const Config *c, TlsIdentity **tls, const char **error);
 static void conn_free(Conn *c);
 
 static char listener_last_error[200];
@@ -74,34 +78,55 @@ listener_new(uv_loop_t *loop, const char **error, const char **hint)
 static bool
 listener_create_context(Listener *l)
 {
+	void	   *loops[1] = {l->loop};
+	struct lws_context_creation_info info;
+
+	memset(&info, 0, sizeof(info));
+	info.port = CONTEXT_PORT_NO_LISTEN;
+	info.options = LWS_SERVER_OPTION_EXPLICIT_VHOSTS | LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_VALIDATE_UTF8 |
+		LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT;
+	info.foreign_loops = loops;
+	info.gid = info.uid = (gid_t) -1;
+	info.max_http_header_data = MAX_HEADER_BYTES;
+
+	/*
+	 * All of a TLS record: what is left of one inside OpenSSL makes no socket
+	 * readable, and on uv libwebsockets comes back for it once, not until it
+	 * is done.
+	 */
+	info.pt_serv_buf_size = READ_BUFFER;
+	info.timeout_secs = BODY_TIMEOUT_S;
+	info.user = l;
+	l->context = lws_create_context(&info);
+	if (!l->context)
+		return false;
+	l->vhost = listener_create_vhost(l, false);
+	return l->vhost != NULL;
+}
+
+static struct lws_vhost *
+listener_create_vhost(Listener *l, bool tls)
+{
 	static const struct lws_protocols protocols[] = {
 		{.name = "engine.io",.callback = listener_callback,.rx_buffer_size = RX_BUFFER,.tx_packet_size = WRITE_MAX},
 		{.name = NULL}
 	};
 	/* Engine.IO has its own heartbeat, and a PING must not fall between our writes. */
 	static const lws_retry_bo_t no_pings = {.secs_since_valid_ping = 0,.secs_since_valid_hangup = 0};
-	void	   *loops[1] = {l->loop};
 	struct lws_context_creation_info info;
 
 	memset(&info, 0, sizeof(info));
-	info.port = CONTEXT_PORT_NO_LISTEN_SERVER;
-	info.options = LWS_SERVER_OPTION_EXPLICIT_VHOSTS | LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_VALIDATE_UTF8;
-	info.foreign_loops = loops;
-	info.gid = info.uid = (gid_t) -1;
-	info.max_http_header_data = MAX_HEADER_BYTES;
-	info.timeout_secs = BODY_TIMEOUT_S;
-	info.user = l;
-	l->context = lws_create_context(&info);
-	if (!l->context)
-		return false;
-
-	info.vhost_name = "pg_rooms";
+	/* Two values for "do not listen": libwebsockets binds by Host to another vhost of the same one. */
+	info.port = tls ? CONTEXT_PORT_NO_LISTEN_SERVER : CONTEXT_PORT_NO_LISTEN;
+	if (tls)
+		info.options = LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT | LWS_SERVER_OPTION_CREATE_VHOST_SSL_CTX;
+	info.alpn = "http/1.1";
+	info.vhost_name = tls ? "pg_rooms TLS" : "pg_rooms";
 	info.protocols = protocols;
 	info.timeout_secs_ah_idle = HEADER_TIMEOUT_S;
 	info.keepalive_timeout = KEEPALIVE_S;
 	info.retry_and_idle_policy = &no_pings;
-	l->vhost = lws_create_vhost(l->context, &info);
-	return l->vhost != NULL;
+	return lws_create_vhost(l->context, &info);
 }
 
 static void
@@ -129,24 +154,39 @@ listener_set_server(Listener *l, Server *server)
 }
 
 bool
-listener_configure(Listener *l, const Config *c, const char **error)
+listener_configure(Listener *l, const Config *c, const char **what, const char **error, const char **hint)
 {
 	struct rlimit files = {0, 0};
 	uint64_t	limit = 2 * (uint64_t) c->server.max_connections + CONNECTIONS_SPARE;
+	TlsIdentity *tls = NULL;
 	int			root = -1;
 
+	if (!listener_read_identity(l, c, &tls, error))
+	{
+		*what = "could not use the certificate for TLS";
+		*hint = "Check the files of pg_rooms.tls_cert_file and pg_rooms.tls_key_file.";
+		return false;
+	}
 	if (c->document_root[0])
 	{
 		root = open(c->document_root, O_PATH | O_DIRECTORY | O_CLOEXEC);
 		if (root < 0)
 		{
+			*what = "could not open the folder of pg_rooms.document_root";
 			*error = strerror(errno);
+			*hint = "It must be an absolute path that the server's operating-system user can read.";
+			tls_identity_free(tls);
 			return false;
 		}
 	}
 	if (l->root >= 0)
 		close(l->root);
 	l->root = root;
+	tls_identity_free(l->tls);
+	l->tls = tls;
+	if (tls)
+		tls_context_forget(l->tls_context);
+	l->connect_timeout = c->server.connect_timeout;
 	free(l->settings.path);
 	free(l->settings.allowed_origins);
 	l->settings.path = xstrndup(c->path, strlen(c->path));
@@ -161,6 +201,21 @@ listener_configure(Listener *l, const Config *c, const char **error)
 		limit = files.rlim_cur - DESCRIPTORS_SPARE;
 	acceptor_set_limit(l->acceptor, (uint32_t) limit);
 	return true;
+}
+
+/* *tls becomes NULL if none is set.  False: it cannot be used. */
+static bool
+listener_read_identity(Listener *l, const Config *c, TlsIdentity **tls, const char **error)
+{
+	*tls = NULL;
+	if (!c->tls_cert[0])
+		return true;
+	*error = "libwebsockets could not be set up for it";
+	if (!l->tls_vhost)
+		l->tls_vhost = listener_create_vhost(l, true);
+	if (l->tls_vhost)
+		*tls = tls_identity_new(c->tls_cert, c->tls_key, error);
+	return *tls != NULL;
 }
 
 void
@@ -189,6 +244,7 @@ listener_free(Listener *l)
 	/* On a foreign loop the first call only begins; now its handles are closed. */
 	lws_context_destroy(l->context);
 	acceptor_free(l->acceptor);
+	tls_identity_free(l->tls);
 	if (l->root >= 0)
 		close(l->root);
 	free(l->settings.path);
@@ -208,11 +264,15 @@ listener_accepted(void *ctx, int fd, const char *address)
 	c->fd = fd;
 	snprintf(c->address, sizeof(c->address), "%s", address);
 	guard_open(fd);
-	c->wsi = lws_adopt_socket_vhost(l->vhost, fd);
-	if (c->wsi)
-		lws_set_opaque_user_data(c->wsi, c);
-	else
+	c->wsi = lws_adopt_socket_vhost(l->tls ? l->tls_vhost : l->vhost, fd);
+	if (!c->wsi)
+	{
 		conn_free(c);			/* libwebsockets has closed the descriptor */
+		return;
+	}
+	lws_set_opaque_user_data(c->wsi, c);
+	if (l->tls && !SSL_is_init_finished(lws_get_ssl(c->wsi)))
+		lws_set_timeout(c->wsi, PENDING_TIMEOUT_SSL_ACCEPT, (int) ((l->connect_timeout + 999) / 1000));
 }
 
 void
@@ -240,12 +300,21 @@ conn_free(Conn *c)
 	free(c);
 }
 
+/* For the callback: the vhost for TLS is being made, with this context. */
+static int
+listener_setup_tls(Listener *l, SSL_CTX *context)
+{
+	l->tls_context = context;
+	return tls_context_setup(context, &l->tls) ? 0 : -1;
+}
+
 static int
 listener_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t len)
 {
 	Conn	   *c = wsi ? lws_get_opaque_user_data(wsi) : NULL;
 
-	(void) user;
+	if (reason == LWS_CALLBACK_OPENSSL_LOAD_EXTRA_SERVER_VERIFY_CERTS)
+		return listener_setup_tls(lws_context_user(lws_get_context(wsi)), user);
 	if (!c)
 		return 0;				/* of the context or vhost, or before the adoption is complete */
 	switch (reason)

@@ -1,5 +1,5 @@
 /*
- * listener.h - HTTP and WebSocket on libwebsockets, for main.c.
+ * listener.h - HTTP and WebSocket, with TLS or without, on libwebsockets, for main.c.
  *
  * Accepts on inherited sockets by itself and hands connections to
  * libwebsockets on our own uv loop; speaks Engine.IO's transports for the
@@ -25,8 +25,14 @@ extern Listener *listener_new(uv_loop_t *loop, const char **error, const char **
 extern void listener_hooks(ServerHooks *hooks);
 extern void listener_set_server(Listener *l, Server *server);
 
-/* Copies what it needs.  False: the document root cannot be opened (the old one stays), *error says so. */
-extern bool listener_configure(Listener *l, const Config *c, const char **error) MUST_CHECK;
+/*
+ * Copies what it needs.  False: the certificate or the document root cannot be
+ * used, and all stays as it was; *what could not be done, *error why, *hint
+ * what to do.  With a certificate new connections are TLS, without one they
+ * are not; those that are open stay as they are.
+ */
+extern bool listener_configure(Listener *l, const Config *c, const char **what, const char **error,
+							   const char **hint) MUST_CHECK;
 
 /* Takes the sockets over and closes the ones held before; count may be 0. */
 extern void listener_listen(Listener *l, const int *fds, int count);

@@ -311,12 +311,10 @@ config_apply(Gateway *g, uint32_t number, const Config *c)
 		what = "could not use pg_rooms.handler_conninfo";
 		hint = "Use a URI, postgresql://user@host/database, or key=value pairs.";
 	}
-	if (auth && !listener_configure(g->listener, c, &error))
+	if (auth && !listener_configure(g->listener, c, &what, &error, &hint))
 	{
 		auth_free(auth);
 		auth = NULL;
-		what = "could not open the folder of pg_rooms.document_root";
-		hint = "It must be an absolute path that the server's operating-system user can read.";
 	}
 	if (!auth)
 	{

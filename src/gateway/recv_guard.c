@@ -5,8 +5,9 @@
  *
  * - It accepts unmasked frames from clients (RFC 6455 5.1 says to close with
  *   1002).  We walk over frame headers; where one has no mask bit we set the
- *   reserved bits of its first byte, and libwebsockets itself closes with
- *   1002.  If that byte has already been handed over the read fails instead.
+ *   reserved bits of its first byte and end the read behind it, and
+ *   libwebsockets itself closes with 1002.  If that byte has already been
+ *   handed over the read fails instead.
  * - Two requests in one segment, the second with a body, make it loop for
  *   ever inside one call.  A request is taken only if a read has happened
  *   since the one before it was taken (`fresh`).
@@ -53,9 +54,9 @@ static Guard *guards;
 static size_t guard_count;
 
 static Guard *guard_of(int fd);
-static bool guard_bytes(int fd, uint8_t *bytes, size_t n);
+static bool guard_bytes(int fd, uint8_t *bytes, size_t *n);
 static void guard_scan_head(Guard *g, const uint8_t *bytes, size_t n);
-static bool guard_walk_frames(Guard *g, uint8_t *bytes, size_t n);
+static bool guard_walk_frames(Guard *g, uint8_t *bytes, size_t *n);
 static uint64_t guard_payload_length(const Guard *g);
 
 /* ---- what libwebsockets calls ---- */
@@ -65,13 +66,16 @@ ssize_t
 recv(int fd, void *buf, size_t n, int flags)
 {
 	ssize_t		got = recvfrom(fd, buf, n, flags, NULL, NULL);
+	size_t		good = (size_t) got;
 
-	if (got > 0 && !(flags & MSG_PEEK) && !guard_bytes(fd, buf, (size_t) got))
+	if (got <= 0 || flags & MSG_PEEK)
+		return got;
+	if (!guard_bytes(fd, buf, &good))
 	{
 		errno = ECONNRESET;
 		return -1;
 	}
-	return got;
+	return (ssize_t) good;
 }
 
 __attribute__((visibility("default")))
@@ -85,7 +89,7 @@ SSL_read(SSL *ssl, void *buf, int n)
 		return -1;
 	if (SSL_read_ex(ssl, buf, (size_t) n, &got) <= 0)
 		return -1;
-	if (!guard_bytes(SSL_get_fd(ssl), buf, got))
+	if (!guard_bytes(SSL_get_fd(ssl), buf, &got))
 	{
 		errno = ECONNRESET;
 		return -1;
@@ -163,8 +167,9 @@ guard_of(int fd)
 
 /* ---- the bytes ---- */
 
+/* False: the connection is to be closed at once; *n becomes less if it is to be closed by what is left. */
 static bool
-guard_bytes(int fd, uint8_t *bytes, size_t n)
+guard_bytes(int fd, uint8_t *bytes, size_t *n)
 {
 	Guard	   *g = guard_of(fd);
 
@@ -174,7 +179,7 @@ guard_bytes(int fd, uint8_t *bytes, size_t n)
 	{
 		case GUARD_HTTP:
 			g->fresh = true;
-			guard_scan_head(g, bytes, n);
+			guard_scan_head(g, bytes, *n);
 			return true;
 		case GUARD_WEBSOCKET:
 			return guard_walk_frames(g, bytes, n);
@@ -207,15 +212,15 @@ guard_scan_head(Guard *g, const uint8_t *bytes, size_t n)
 
 /* False: an unmasked frame whose first byte is out of reach. */
 static bool
-guard_walk_frames(Guard *g, uint8_t *bytes, size_t n)
+guard_walk_frames(Guard *g, uint8_t *bytes, size_t *n)
 {
 	size_t		i = 0;
 
-	while (i < n)
+	while (i < *n)
 	{
 		if (g->left > 0)
 		{
-			size_t		skip = g->left < n - i ? (size_t) g->left : n - i;
+			size_t		skip = g->left < *n - i ? (size_t) g->left : *n - i;
 
 			g->left -= skip;
 			i += skip;
@@ -230,6 +235,8 @@ guard_walk_frames(Guard *g, uint8_t *bytes, size_t n)
 				return false;
 			bytes[i - 2] |= 0x70;
 			g->mode = GUARD_OFF;	/* libwebsockets closes */
+			/* What follows would be garbage, and over TLS come to it before it can send its close frame. */
+			*n = i;
 			return true;
 		}
 		g->left = guard_payload_length(g);

@@ -356,6 +356,8 @@ link_config(WorkerLink *l, Slice payload)
 	if (r.bad)
 		return false;
 	l->handlers.config(l->handlers.ctx, number, read_bytes(&r, reader_left(&r)));
+	/* There are keys in it: what is needed of them has been copied. */
+	explicit_bzero((uint8_t *) payload.data, payload.len);
 	return true;
 }
 

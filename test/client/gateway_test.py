@@ -12,6 +12,7 @@ import resource
 import select
 import signal
 import socket
+import ssl
 import struct
 import subprocess
 import sys
@@ -20,7 +21,9 @@ import threading
 import time
 import traceback
 
+import fake_worker
 import pipelining
+import raw
 from fake_worker import LISTEN, PING, READY, REFUSED, STOP, FakeWorker, string, token
 from raw import POLL, WS, Http, WebSocket, frame, get, open_polling
 
@@ -136,13 +139,7 @@ def test_a_body_that_is_being_read_goes_with_its_session():
 
 def slow_http(port):
     """A connection whose buffers in the kernel hold only little."""
-    h = Http.__new__(Http)
-    h.s = socket.socket()
-    h.s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    h.s.settimeout(15)
-    h.s.connect(("127.0.0.1", port))
-    h.port, h.buffer = port, b""
-    return h
+    return Http(port, receive_buffer=4096)
 
 
 def test_an_answer_that_is_not_read_keeps_the_next_from_piling_up():
@@ -386,7 +383,7 @@ def test_unmasked_frames_are_refused():
     with FakeWorker() as w:
         for n in (0, 1, 125, 126, 65535, 65536, 200000):
             ws = WebSocket(w.port)
-            ws.write(b"4" * n, mask=False)
+            ws.s.sendall(frame(b"4" * n, mask=False)[:4096])
             equal(ws.close_code(), 1002, "%d bytes" % n)
         ws = WebSocket(w.port)
         ws.s.sendall(frame(b"hello", opcode=9) + frame(b"4", mask=False))
@@ -798,6 +795,156 @@ def test_ping_and_large_messages_on_the_link():
 
 def test_random_pipelining_hangs_nothing():
     print("# %d sequences" % pipelining.run(20))
+
+
+# ---- TLS ----
+
+def certificate(folder, *more, key="ec -pkeyopt ec_paramgen_curve:P-256"):
+    """(certificate, key) for localhost, as PEM texts."""
+    files = os.path.join(folder, "cert.pem"), os.path.join(folder, "key.pem")
+    subprocess.run(["openssl", "req", "-x509", "-nodes", "-days", "2", "-subj", "/CN=localhost", "-newkey", *key.split(),
+                    "-addext", "subjectAltName=DNS:localhost", "-out", files[0], "-keyout", files[1], *more],
+                   check=True, stderr=subprocess.DEVNULL)
+    return tuple(open(name).read() for name in files)
+
+
+@contextlib.contextmanager
+def over_tls():
+    """Gateways and connections that are made in here speak TLS."""
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as undo:
+        cert, key = certificate(folder)
+        raw.TLS = ssl.create_default_context(cadata=cert)
+        undo.callback(setattr, raw, "TLS", None)
+        fake_worker.DEFAULTS.update(tls_cert=cert, tls_key=key)
+        undo.callback(fake_worker.DEFAULTS.update, tls_cert="", tls_key="")
+        yield
+
+
+def tls_too(test):
+    """Makes a second test of a test."""
+    def over():
+        with over_tls():
+            test()
+    globals()["test_tls_" + test.__name__[5:]] = over
+
+
+for test in (test_handshake_poll_and_post, test_post_rules, test_an_answer_that_is_not_read_keeps_the_next_from_piling_up,
+             test_bodies_that_libwebsockets_cannot_read_are_refused, test_pipelined_requests_are_answered_or_closed,
+             test_refused_upgrades_are_answered, test_messages_in_pieces, test_unmasked_frames_are_refused,
+             test_frames_glued_to_the_handshake_are_refused, test_upgrade,
+             test_500_upgrades_while_messages_flow_lose_and_repeat_nothing,
+             test_1000_parked_polls_cost_nothing_when_half_are_aborted, test_slow_consumer_is_bounded,
+             test_slow_readers_of_a_large_message_share_one_copy, test_static_files, test_ways_to_end,
+             test_ping_and_large_messages_on_the_link, test_random_pipelining_hangs_nothing):
+    tls_too(test)
+
+
+def test_tls_speaks_only_what_is_modern():
+    with over_tls(), FakeWorker() as w:
+        def hello(**attributes):
+            """(version, ALPN) of a handshake with these attributes of the context, or None."""
+            context = ssl.create_default_context(cadata=fake_worker.DEFAULTS["tls_cert"])
+            for name, value in attributes.items():
+                if callable(getattr(context, name)):
+                    getattr(context, name)(value)
+                else:
+                    setattr(context, name, value)
+            with raw.connect(w.port, tls=False) as plain, contextlib.suppress(OSError), \
+                    context.wrap_socket(plain, server_hostname="localhost") as s:
+                return s.version(), s.selected_alpn_protocol()
+        old = ssl.TLSVersion.TLSv1_2
+        equal(hello(), ("TLSv1.3", None))
+        equal(hello(maximum_version=old), ("TLSv1.2", None))
+        weak = "ALL:@SECLEVEL=0"
+        equal(hello(maximum_version=old, set_ciphers=weak), ("TLSv1.2", None))
+        for version in (ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1):
+            equal(hello(set_ciphers=weak, minimum_version=version, maximum_version=version), None, version)
+        for cipher in ("AES128-GCM-SHA256", "ECDHE-ECDSA-AES128-SHA", "NULL"):
+            equal(hello(maximum_version=old, set_ciphers=cipher + ":@SECLEVEL=0"), None, cipher)
+        equal(hello(set_alpn_protocols=["h2", "http/1.1"]), ("TLSv1.3", "http/1.1"))
+        equal(hello(set_alpn_protocols=["h2"]), ("TLSv1.3", None), "h2 is not offered")
+
+        renegotiation = subprocess.run(["openssl", "s_client", "-tls1_2", "-connect", "127.0.0.1:%d" % w.port],
+                                       input=b"R\n", capture_output=True, timeout=15)
+        assert b"RENEGOTIATING" in renegotiation.stderr and b"no renegotiation" in renegotiation.stderr, renegotiation
+
+        plain = Http(w.port, tls=False)
+        equal(plain.ask("GET", POLL), None, "plain HTTP")
+        h2 = Http(w.port)
+        h2.s.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0]))
+        equal(h2.answer().status, 403)
+        assert h2.closed()
+        equal(get(w.port).status, 200)
+
+
+def test_tls_handshakes_that_never_end_are_closed():
+    with over_tls(), FakeWorker(connect_timeout="2000") as w:
+        silent, drip = (raw.connect(w.port, tls=False) for _ in range(2))
+        out = ssl.MemoryBIO()
+        with contextlib.suppress(ssl.SSLWantReadError):
+            ssl.create_default_context().wrap_bio(ssl.MemoryBIO(), out, server_hostname="localhost").do_handshake()
+        hello = iter(out.read())
+        start = time.monotonic()
+        ended = []
+        while len(ended) < 2 and time.monotonic() - start < 15:
+            with contextlib.suppress(OSError):
+                drip.sendall(bytes([next(hello)]))
+            ended = select.select([silent, drip], [], [], 0)[0]
+            w.poll(0.1)
+        took = time.monotonic() - start
+        assert len(ended) == 2 and 1.5 < took < 4, (ended, took)
+        equal(get(w.port).status, 200)
+
+
+def test_tls_reload():
+    with tempfile.TemporaryDirectory() as folder, over_tls(), FakeWorker() as w:
+        def shown():
+            with raw.connect(w.port) as s:
+                return ssl.DER_cert_to_PEM_cert(s.getpeercert(True))
+
+        def reload(taken, **config):
+            before = dict(w.config)
+            w.configure(**config)
+            w.wait(lambda: w.answer == (READY if taken else REFUSED, w.config_number), "an answer")
+            if not taken:
+                w.config = before
+
+        ws = WebSocket(w.port)
+        ws.connect(token({"sub": "1"}))
+        old, key = w.config["tls_cert"], w.config["tls_key"]
+        equal(shown(), old)
+        raw.TLS.check_hostname, raw.TLS.verify_mode = False, ssl.CERT_NONE
+        rsa, rsa_key = certificate(folder, key="rsa:2048")
+        reload(True, tls_cert=rsa, tls_key=rsa_key)
+        equal(shown(), rsa, "a key of another type")
+        session = raw.connect(w.port)
+        again, again_key = certificate(folder)
+        reload(True, tls_cert=again + old, tls_key=again_key)
+        equal(shown(), again, "and back, with a chain")
+        weak, weak_key = certificate(folder, key="rsa:1024")
+        encrypted = subprocess.run(["openssl", "pkey", "-aes128", "-passout", "pass:x"], input=key.encode(),
+                                   capture_output=True, check=True).stdout.decode()
+        for cert, key, why in [(old, rsa_key, "does not belong to"), (rsa, key, "does not belong to"), (old, old, "no PEM private key"),
+                               (key, key, "no PEM certificate"), ("x", key, "no PEM certificate"), (old, encrypted, "is encrypted"),
+                               (old + old[:100], key, "is malformed"), (old * 30, key, "too many"), (weak, weak_key, "too small")]:
+            reload(False, tls_cert=cert, tls_key=key)
+            level, message, hint = w.logs[-1]
+            assert level == 2 and why in message and "tls_key_file" in hint, (why, w.logs[-1])
+            assert cert not in message and key not in message
+            equal(shown(), again, why)
+        reload(False, tls_cert=old, tls_key=w.config["tls_key"], document_root="/nonexistent")
+
+        reload(True, tls_cert="", tls_key="")
+        with raw.connect(w.port, tls=False) as s:
+            s.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            equal(s.recv(12), b"HTTP/1.1 404", "TLS is off")
+        plain = WebSocket(w.port, tls=False)
+        plain.connect(token({"sub": "1"}))
+        reload(True, tls_cert=rsa, tls_key=rsa_key)
+        equal(shown(), rsa, "and on again")
+        w.emit("user:1", "still here")
+        equal((ws.text(), plain.text()), ('42["still here"]',) * 2, "nobody was dropped")
+        session.close()
 
 
 def main():

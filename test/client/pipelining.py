@@ -9,12 +9,14 @@ give it as an argument to repeat a run.
 
     GATEWAY=./pg_rooms_gateway pipelining.py [SECONDS [SEED]]
 """
+import contextlib
 import random
 import select
 import socket
 import sys
 import time
 
+import raw
 from fake_worker import FakeWorker
 
 SID = "sid=%s&"
@@ -71,7 +73,7 @@ def fragments(r, sid):
 
 def handshake(port):
     """An ordinary request that must be answered."""
-    with socket.create_connection(("127.0.0.1", port), timeout=3) as s:
+    with raw.connect(port, 3) as s:
         s.sendall(head("GET", Q, "Connection: close"))
         data = b""
         while True:
@@ -83,22 +85,28 @@ def handshake(port):
     return data.split(b'"sid":"')[1].split(b'"')[0].decode()
 
 
+def read_some(s, wait):
+    """What has come, if anything: over TLS that may be no data."""
+    if select.select([s], [], [], wait)[0]:
+        s.settimeout(0.01)
+        with contextlib.suppress(TimeoutError):
+            s.recv(65536)
+        s.settimeout(3)
+
+
 def sequence(r, port, sid):
     data = b"".join(fragments(r, sid) for _ in range(r.randint(1, 6)))
-    s = socket.socket()
-    s.settimeout(3)
-    s.connect(("127.0.0.1", port))
-    s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    s = raw.connect(port, 3)
     try:
         cuts = sorted(r.randint(0, len(data)) for _ in range(r.choice([0, 0, 1, 2, 5])))
         for a, b in zip([0] + cuts, cuts + [len(data)]):
             s.sendall(data[a:b])
-            if r.random() < 0.5 and select.select([s], [], [], 0.001)[0]:
-                s.recv(65536)
+            if r.random() < 0.5:
+                read_some(s, 0.001)
         if r.random() < 0.3:
             s.shutdown(socket.SHUT_WR)
-        if r.random() < 0.5 and select.select([s], [], [], 0.01)[0]:
-            s.recv(65536)
+        if r.random() < 0.5:
+            read_some(s, 0.01)
     except OSError:
         pass
     s.close()

@@ -1,4 +1,4 @@
-"""HTTP and WebSocket by hand, on plain sockets, for tests of the gateway."""
+"""HTTP and WebSocket by hand, on plain sockets or TLS, for tests of the gateway."""
 import json
 import os
 import socket
@@ -6,6 +6,17 @@ import struct
 
 POLL = "/socket.io/?EIO=4&transport=polling"
 WS = "/socket.io/?EIO=4&transport=websocket"
+TLS = None              # an ssl.SSLContext: all connections are made with it
+
+
+def connect(port, timeout=15, receive_buffer=None, tls=True):
+    s = socket.socket()
+    if receive_buffer:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+    s.settimeout(timeout)
+    s.connect(("127.0.0.1", port))
+    s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return TLS.wrap_socket(s, server_hostname="localhost") if TLS and tls else s
 
 
 class Answer:
@@ -23,9 +34,8 @@ class Answer:
 class Http:
     """One keep-alive connection."""
 
-    def __init__(self, port, timeout=15):
-        self.s = socket.create_connection(("127.0.0.1", port), timeout=timeout)
-        self.s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    def __init__(self, port, timeout=15, **how):
+        self.s = connect(port, timeout, **how)
         self.port = port
         self.buffer = b""
 
@@ -111,8 +121,8 @@ def frame(payload, opcode=1, fin=True, mask=True, rsv=0):
 
 
 class WebSocket(Http):
-    def __init__(self, port, target=WS, glue=b"", timeout=15, **fields):
-        super().__init__(port, timeout)
+    def __init__(self, port, target=WS, glue=b"", timeout=15, tls=True, **fields):
+        super().__init__(port, timeout, tls=tls)
         fields = dict({"Upgrade": "websocket", "Connection": "Upgrade", "Sec_WebSocket_Version": "13",
                        "Sec_WebSocket_Key": "dGhlIHNhbXBsZSBub25jZQ=="}, **fields)
         self.send("GET", target, glue or None, Content_Length=None, **fields)

@@ -36,7 +36,7 @@ headers backend 'src/(core|gateway)/|libwebsockets|/jwt\.h|jansson|/uv\.h|openss
 grep -lE '#include <libwebsockets' src/*/*.[ch] | grep -v '^src/gateway/conn\.h$' | check "libwebsockets comes in by conn.h alone"
 grep -lE '\blws_[a-z_]+\(' src/*/*.c | grep -vE '^src/gateway/(listener|ws|http)\.c$' | check "... and called by the three files it names"
 grep -lE '#include <libpq' src/*/*.[ch] | grep -v '^src/gateway/handler' | check "one place speaks to the database"
-grep -lE '#include <jwt\.h>|#include <openssl/(evp|pem)' src/*/*.[ch] | grep -vE '^src/gateway/(auth|jwt_keys|jwks)\.' | check "one place verifies tokens"
+grep -lE '#include <jwt\.h>|#include <openssl/(evp|pem)' src/*/*.[ch] | grep -vE '^src/gateway/(auth|jwt_keys|jwks|tls)\.' | check "one place verifies tokens, one reads certificates"
 
 # Warnings are errors here, and -Wextra has no exceptions outside PostgreSQL's headers.
 for f in src/wire/*.c src/core/*.c src/gateway/*.c; do
