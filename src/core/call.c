@@ -746,7 +746,7 @@ server_expire_calls(Server *s, uint64_t now, uint64_t ms)
 {
 	s->now = now;
 	while (s->waiting.first != NULL && s->waiting.first->since + ms < now)
-		fail(s->waiting.first, "the database cannot be reached", "unavailable");
+		fail(s->waiting.first, "the database is not available", "unavailable");
 }
 
 void

@@ -24,6 +24,18 @@
 
 typedef struct Call Call;
 
+/* A session's client.  Shared by the session and its callers, who may outlive it. */
+typedef struct Peer
+{
+	uint32_t	refs;
+	SessionPeer known;			/* slices point to `text` */
+	char		text[];
+} Peer;
+
+extern Peer *peer_new(const SessionPeer *known);
+extern void peer_unref(Peer *peer);
+extern size_t peer_size(const Peer *peer);
+
 #define CALLER_MAX_CALLS	1000	/* that one socket may have waiting */
 #define SERVER_MAX_CALLS	10000	/* ... all together */
 #define SERVER_MAX_CALL_BYTES (64u * 1024 * 1024)
@@ -40,9 +52,9 @@ struct Caller
 	Identity	identity;
 	uint64_t	expires_at;		/* of its token, by the server's clock; UINT64_MAX: never */
 	char	   *nsp;			/* its namespace, also when that has been removed */
-	char	   *headers;		/* JSON object: header fields of the handshake, names in lower case */
-	char	   *handshake;		/* JSON object: auth (without token and pid), headers, query, address, time, issued, */
-								/* recovered */
+	Peer	   *peer;			/* its session's */
+	char	   *auth;			/* JSON object: the CONNECT's auth without token and pid; NULL: {} */
+	bool		recovered;		/* it is a socket that came back */
 	Call	   *first;
 	Call	   *last;
 	uint32_t	count;
@@ -116,6 +128,13 @@ typedef struct CallResult
 } CallResult;
 
 /* ---- for gateway/handlers.c ---- */
+
+/*
+ * JSON objects: the handshake's header fields; its auth (without token and pid), headers, query,
+ * address, time, issued, recovered.
+ */
+extern Slice caller_headers(const Caller *caller);
+extern void caller_handshake(const Caller *caller, Text *t);
 
 /* The call that has waited longest, or NULL.  It is then in flight until server_call_done(). */
 extern Call *server_call_next(Server *s);

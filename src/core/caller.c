@@ -14,6 +14,47 @@
 #include "core/session_state.h"
 #include "wire/json.h"
 
+/* ---- peers ---- */
+
+static uint8_t *
+keep(uint8_t *at, Slice *s)
+{
+	uint8_t    *end = write_bytes(at, *s);
+
+	s->data = at;
+	return end;
+}
+
+Peer *
+peer_new(const SessionPeer *known)
+{
+	Peer		sized = {.refs = 1,.known = *known};
+	Peer	   *peer = xmalloc(peer_size(&sized));
+	uint8_t    *at = (uint8_t *) peer->text;
+
+	*peer = sized;
+	at = keep(at, &peer->known.address);
+	at = keep(at, &peer->known.authorization);
+	at = keep(at, &peer->known.headers);
+	keep(at, &peer->known.query);
+	return peer;
+}
+
+size_t
+peer_size(const Peer *peer)
+{
+	const SessionPeer *known = &peer->known;
+
+	return sizeof(*peer) + known->address.len + known->authorization.len + known->headers.len + known->query.len;
+}
+
+void
+peer_unref(Peer *peer)
+{
+	if (--peer->refs == 0)
+		free(peer);
+}
+
 /* ---- callers ---- */
 
 /* Whatever escapes it is written with. */
@@ -72,27 +113,42 @@ or_empty_object(Slice json)
 	return json.len > 0 ? json : SLICE_LITERAL("{}");
 }
 
+Slice
+caller_headers(const Caller *caller)
+{
+	return or_empty_object(caller->peer->known.headers);
+}
+
+void
+caller_handshake(const Caller *caller, Text *t)
+{
+	const SessionPeer *known = &caller->peer->known;
+
+	text_add_string(t, "{\"auth\":");
+	text_add_string(t, caller->auth != NULL ? caller->auth : "{}");
+	text_add_string(t, ",\"headers\":");
+	text_add(t, or_empty_object(known->headers));
+	text_add_string(t, ",\"query\":");
+	text_add(t, or_empty_object(known->query));
+	text_add_string(t, ",\"address\":");
+	text_add_json(t, known->address);
+	text_add_string(t, ",\"time\":");
+	add_time(t, known->issued);
+	text_add_string(t, ",\"issued\":");
+	text_add_number(t, (uint64_t) known->issued);
+	text_add_string(t, caller->recovered ? ",\"recovered\":true}" : ",\"recovered\":false}");
+}
+
+/* Most clients send nothing but the token. */
 static char *
-handshake(const SessionPeer *peer, Slice auth, bool recovered)
+auth_without_token(Slice auth)
 {
 	Text		t = {0};
-	char	   *result;
+	char	   *result = NULL;
 
-	text_add_string(&t, "{\"auth\":");
 	add_auth(&t, auth);
-	text_add_string(&t, ",\"headers\":");
-	text_add(&t, or_empty_object(peer->headers));
-	text_add_string(&t, ",\"query\":");
-	text_add(&t, or_empty_object(peer->query));
-	text_add_string(&t, ",\"address\":");
-	text_add_json(&t, peer->address);
-	text_add_string(&t, ",\"time\":");
-	add_time(&t, peer->issued);
-	text_add_string(&t, ",\"issued\":");
-	text_add_number(&t, (uint64_t) peer->issued);
-	text_add_string(&t, recovered ? ",\"recovered\":true" : ",\"recovered\":false");
-	text_add_string(&t, "}");
-	result = xstrndup(t.bytes, t.len);
+	if (t.len > strlen("{}"))
+		result = xstrndup(t.bytes, t.len);
 	text_free(&t);
 	return result;
 }
@@ -121,14 +177,11 @@ caller_new(Socket *socket, Slice nsp, Identity *identity, Slice auth, bool recov
 	random_sid(session->server, caller->sid);
 	caller->sid[0] = '_';
 	caller->nsp = xstrndup(nsp.data, nsp.len);
+	caller->peer = session->state->peer;
+	caller->peer->refs++;
+	caller->recovered = recovered;
 	if (session->server->use_handlers)
-	{
-		const SessionPeer *peer = session_peer(session);
-		Slice		headers = or_empty_object(peer->headers);
-
-		caller->headers = xstrndup(headers.data, headers.len);
-		caller->handshake = handshake(peer, auth, recovered);
-	}
+		caller->auth = auth_without_token(auth);
 	return caller;
 }
 
@@ -142,8 +195,8 @@ caller_unref(Caller *caller)
 		caller_unref(caller->follower);
 	identity_clear(&caller->identity);
 	free(caller->nsp);
-	free(caller->headers);
-	free(caller->handshake);
+	free(caller->auth);
+	peer_unref(caller->peer);
 	free(caller);
 }
 

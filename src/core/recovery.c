@@ -263,7 +263,7 @@ stay_size(const Stay *stay)
 	const Caller *c = stay->caller;
 
 	return sizeof(*stay) + sizeof(*c) + STAY_LOG_MAX / 4 + stay->rooms.room_space * sizeof(RoomEntry) +
-		(c->handshake != NULL ? strlen(c->handshake) + strlen(c->headers) : 0) +
+		(c->auth != NULL ? strlen(c->auth) : 0) + peer_size(c->peer) +
 		(c->identity.claims != NULL ? strlen(c->identity.claims) : 0);
 }
 

@@ -43,22 +43,6 @@ push_open_packet(Session *s)
 	frame_unref(f);
 }
 
-static void
-copy_peer(SessionState *state, const SessionPeer *peer)
-{
-	uint8_t    *at = (uint8_t *) state->text;
-
-	state->peer = *peer;
-	state->peer.address.data = at;
-	at = write_bytes(at, peer->address);
-	state->peer.authorization.data = at;
-	at = write_bytes(at, peer->authorization);
-	state->peer.headers.data = at;
-	at = write_bytes(at, peer->headers);
-	state->peer.query.data = at;
-	write_bytes(at, peer->query);
-}
-
 static uint32_t
 sid_hash(const Server *server, Slice sid)
 {
@@ -78,11 +62,10 @@ session_open(Server *server, Transport t, const SessionPeer *peer, uint64_t now)
 		server->counters[COUNTER_REFUSED_MAX_CONNECTIONS]++;
 		return NULL;
 	}
-	s = xcalloc(1, sizeof(Session) + sizeof(SessionState) + peer->address.len + peer->authorization.len +
-				peer->headers.len + peer->query.len);
+	s = xcalloc(1, sizeof(Session) + sizeof(SessionState));
 	state = s->state = (SessionState *) (s + 1);
 	state->session = s;
-	copy_peer(state, peer);
+	state->peer = peer_new(peer);
 	s->server = server;
 	s->transport = t;
 	s->base64 = peer->base64;
@@ -123,7 +106,7 @@ session_find(Server *server, Slice sid)
 const SessionPeer *
 session_peer(const Session *s)
 {
-	return &s->state->peer;
+	return &s->state->peer->known;
 }
 
 uint32_t
@@ -210,6 +193,7 @@ session_free(Session *s)
 	socket_leave_all(s, session_reason(CLOSE_SHUTDOWN));
 	timer_clear(&s->server->wheel, &s->timer);
 	queue_clear(&s->queue);
+	peer_unref(s->state->peer);
 	free(s);
 }
 

@@ -99,8 +99,7 @@ typedef struct SessionState
 	bool		hung_up;		/* the client sent a close packet */
 	bool		kicked;			/* a socket was disconnected by the server */
 	Collected  *collected;
-	SessionPeer peer;			/* slices point to `text` */
-	char		text[];
+	Peer	   *peer;
 } SessionState;
 
 /* ---- session.c ---- */

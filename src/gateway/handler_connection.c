@@ -189,8 +189,10 @@ handler_connection_call(HandlerConnection *c, Call *call, uint64_t marker)
 	char		kind = (char) call->kind;
 	uint8_t		mark[HANDLER_MARKER_SIZE];
 	uint8_t    *attachments = xmalloc(4 + call->attachments.bytes.len);
+	Text		handshake = {0};
 	int			n = 0;
 
+	caller_handshake(caller, &handshake);
 	write_u64(write_u64(mark, marker), call->id);
 	write_bytes(write_u32(attachments, call->attachments.count), call->attachments.bytes);
 
@@ -207,8 +209,8 @@ handler_connection_call(HandlerConnection *c, Call *call, uint64_t marker)
 	ADD_TEXT(identity->tenant_id);
 	ADD_TEXT(identity->role);
 	ADD_TEXT(identity->claims);
-	ADD_TEXT(caller->headers ? caller->headers : "{}");
-	ADD_TEXT(caller->handshake ? caller->handshake : "{}");
+	ADD_SLICE(caller_headers(caller));
+	ADD_SLICE(text_slice(&handshake));
 	ADD(mark, sizeof(mark));
 #undef ADD
 #undef ADD_TEXT
@@ -223,6 +225,7 @@ handler_connection_call(HandlerConnection *c, Call *call, uint64_t marker)
 		!PQsendQueryPrepared(c->pg, RESET_STATEMENT, 0, NULL, NULL, NULL, 1) || !PQpipelineSync(c->pg))
 		c->deadline = 0;
 	free(attachments);
+	text_free(&handshake);
 	send_queued(c);
 }
 

@@ -27,6 +27,7 @@
 #define TICK_MS			100
 #define RETRY_MIN_MS	50
 #define RETRY_MAX_MS	5000
+#define COMPLAIN_MS		400		/* a server that is just starting is no reason to complain: it has failed for a while */
 #define REPEAT_LOG_MS	60000	/* the same complaint is logged again after that */
 
 struct Handlers
@@ -286,6 +287,8 @@ retry_later(Handlers *h, const char *error, const char *hint)
 {
 	h->retry_ms = h->retry_ms == 0 ? RETRY_MIN_MS : h->retry_ms < RETRY_MAX_MS / 2 ? h->retry_ms * 2 : RETRY_MAX_MS;
 	h->retry_at = uv_now(h->loop) + h->retry_ms;
+	if (h->retry_ms < COMPLAIN_MS)
+		return;
 	if (strncmp(h->complaint, error, sizeof(h->complaint) - 1) == 0 && uv_now(h->loop) < h->complain_at)
 		return;
 	snprintf(h->complaint, sizeof(h->complaint), "%s", error);
@@ -301,9 +304,10 @@ on_answered(void *ctx, HandlerConnection *c, const HandlerAnswer *a)
 	Handlers   *h = ctx;
 	Call	   *call = c->call;
 
-	if (a->result && h->retry_ms > 0)
+	if (a->result)
 	{
-		log_message(LINK_LOG_INFO, NULL, "handlers reach the database again");
+		if (h->complaint[0])
+			log_message(LINK_LOG_INFO, NULL, "handlers reach the database again");
 		h->retry_ms = 0;
 		h->complaint[0] = '\0';
 	}
