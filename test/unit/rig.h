@@ -515,4 +515,17 @@ rig_set_rules(const char *lines)
 	return r;
 }
 
+/* The handshake that a handler would be given. */
+static inline const char *
+rig_handshake(const Caller *caller)
+{
+	static char text[500];
+	Text		t = {0};
+
+	caller_handshake(caller, &t);
+	snprintf(text, sizeof(text), "%.*s", (int) t.len, (const char *) t.bytes);
+	text_free(&t);
+	return text;
+}
+
 #endif							/* ROOMS_TEST_RIG_H */

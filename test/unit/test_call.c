@@ -56,18 +56,6 @@ next(HandlerKind kind, const char *name, const char *args)
 	return c;
 }
 
-static const char *
-handshake(const Caller *caller)
-{
-	static char text[500];
-	Text		t = {0};
-
-	caller_handshake(caller, &t);
-	snprintf(text, sizeof(text), "%.*s", (int) t.len, (const char *) t.bytes);
-	text_free(&t);
-	return text;
-}
-
 static void
 answer(Call *c, const char *args, bool marked)
 {
@@ -132,7 +120,7 @@ events(void)
 	rig_send(a, "4217[\"add\",1, {\"x\":[2]} ]");
 	c = next(HANDLER_EVENT, "add", "[1, {\"x\":[2]} ]");
 	CHECK(is(slice_cstring(c->caller->identity.user_id), "1"));
-	CHECK(strstr(handshake(c->caller), "\"auth\":{\"user\":\"1\",\"tenant\":\"t\"}") != NULL);
+	CHECK(strstr(rig_handshake(c->caller), "\"auth\":{\"user\":\"1\",\"tenant\":\"t\"}") != NULL);
 	SAID(a, "");
 	answer(c, "[3]", false);
 	SAID(a, "4317[3]");
@@ -508,7 +496,7 @@ life(void)
 	unit_case("the token is not passed on, however it is written; headers and query are objects");
 	rig_send(a, "40{\"user\":\"1\",\"tenant\":\"t\",\"token\":\"x\",\"\\u0074ok\\u0065n\":\"y\",\"z\":\"token\"}");
 	c = next(HANDLER_CONNECT, "", "[]");
-	CHECK(strstr(handshake(c->caller), "{\"auth\":{\"user\":\"1\",\"tenant\":\"t\",\"z\":\"token\"},\"headers\":{},\"query\":{},") != NULL);
+	CHECK(strstr(rig_handshake(c->caller), "{\"auth\":{\"user\":\"1\",\"tenant\":\"t\",\"z\":\"token\"},\"headers\":{},\"query\":{},") != NULL);
 	refuse(c, "no", "PT403");
 	rig_forget(a);
 

@@ -816,7 +816,7 @@ handlers(void)
 	a = back(1, a->pid, NULL);
 	SAID(a, "");
 	c = next(HANDLER_JOIN, "r1", "[\"r1\"]");
-	CHECK(strstr(c->caller->handshake, "\"recovered\":true") != NULL && strstr(c->caller->handshake, "pid") == NULL);
+	CHECK(strstr(rig_handshake(c->caller), "\"recovered\":true") != NULL && strstr(rig_handshake(c->caller), "pid") == NULL);
 	emit("r1", "2[\"b\"]");
 	answer(c, "[true]");
 	emit("rs", "2[\"c\"]");
@@ -900,7 +900,7 @@ handlers(void)
 	CHECK(rig_set_rules("c /\nd /\n") == WIRE_OK);
 	a = rig_connect(0, "1", "t");
 	c = next(HANDLER_CONNECT, "", "[]");
-	CHECK(strstr(c->caller->handshake, "\"recovered\":false") != NULL);
+	CHECK(strstr(rig_handshake(c->caller), "\"recovered\":false") != NULL);
 	answer(c, "[\"s\"]");
 	rig_forget(a);
 	drop(a);
@@ -914,7 +914,7 @@ handlers(void)
 		strcpy(sid, c->caller->sid);
 		answer(c, "[]");
 		c = next(HANDLER_CONNECT, "", "[]");
-		CHECK(strcmp(c->caller->sid, sid) == 0 && strstr(c->caller->handshake, "\"recovered\":true") != NULL);
+		CHECK(strcmp(c->caller->sid, sid) == 0 && strstr(rig_handshake(c->caller), "\"recovered\":true") != NULL);
 	}
 	SAID(a, "");
 	emit("q", "2[\"-\"]");
