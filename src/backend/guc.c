@@ -59,6 +59,7 @@ int			rooms_connect_timeout;
 int			rooms_upgrade_timeout;
 int			rooms_max_payload;
 int			rooms_max_connections;
+int			rooms_max_connections_per_user;
 int			rooms_max_queued;
 int			rooms_recovery_window;
 int			rooms_history_size;
@@ -172,6 +173,10 @@ static const IntSetting int_settings[] = {
 		"Number of clients that may be connected at a time.",
 		NULL,
 		&rooms_max_connections, 10000, 1, 1000000, PGC_SIGHUP, 0, 1},
+	{"pg_rooms.max_connections_per_user",
+		"Number of connections that one user may have at a time.",
+		"Zero: no limit.",
+		&rooms_max_connections_per_user, 100, 0, 1000000, PGC_SIGHUP, 0, 1},
 	{"pg_rooms.max_queued",
 		"Bytes that may wait for a slow client.",
 		"A client over it for 10 seconds, or over four times it at once, is disconnected.",

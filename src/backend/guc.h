@@ -37,6 +37,7 @@ extern int	rooms_connect_timeout;
 extern int	rooms_upgrade_timeout;
 extern int	rooms_max_payload;
 extern int	rooms_max_connections;
+extern int	rooms_max_connections_per_user; /* 0: no limit, and so the next ones */
 extern int	rooms_max_queued;	/* kB, as GUC_UNIT_KB */
 extern int	rooms_recovery_window;	/* ms; 0: off */
 extern int	rooms_history_size; /* kB */

@@ -21,6 +21,7 @@
 #ifndef ROOMS_CORE_SERVER_H
 #define ROOMS_CORE_SERVER_H
 
+#include "core/limits.h"
 #include "core/queue.h"
 #include "core/registry.h"
 #include "core/throttle.h"
@@ -73,6 +74,7 @@ typedef struct ServerOptions
 	uint32_t	upgrade_timeout;
 	uint32_t	max_payload;
 	uint32_t	max_connections;
+	uint32_t	max_connections_per_user;	/* 0: no limit */
 	size_t		max_queued;		/* soft cap for 10 s; 4 times that is the hard cap */
 	uint32_t	recovery_window;	/* 0: no recovery, the plain protocol */
 	size_t		history_size;
@@ -191,6 +193,7 @@ struct Socket
 	Socket	   *next;			/* of the same session */
 	Caller	   *caller;			/* who it is */
 	Stay	   *stay;			/* NULL: without recovery */
+	Held	   *user;			/* the session's one connection of this user; NULL: another socket has it */
 	bool		connected;		/* its CONNECT was answered; until then frames wait in `held` */
 	Queue		held;
 };

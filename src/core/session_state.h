@@ -35,6 +35,7 @@ struct Server
 	HashTable	sessions;		/* SessionState, by sid; lingering ones too */
 	Registry   *registry;
 	Throttle   *throttle;
+	Tally		users;			/* connections by user id */
 	Frame	   *ping;
 	List		dirty;			/* Sessions to flush */
 	List		slow;			/* Sessions over max_queued, to be closed */

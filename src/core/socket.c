@@ -127,19 +127,54 @@ join_id(Socket *socket, const char *prefix, const char *id)
 		registry_join(&socket->member, slice(room, (size_t) len));
 }
 
+/* A user's connections are counted, not sockets: those of one session are one. */
+static Socket *
+same_user(const Session *s, const char *user)
+{
+	Socket	   *socket = s->sockets;
+
+	while (socket != NULL && (socket->caller->identity.user_id == NULL || strcmp(socket->caller->identity.user_id, user) != 0))
+		socket = socket->next;
+	return socket;
+}
+
+static bool
+has_too_many(const Session *s, const char *user)
+{
+	uint32_t	max = s->server->options.max_connections_per_user;
+
+	return max > 0 && user != NULL && same_user(s, user) == NULL &&
+		tally_count(&s->server->users, slice_cstring(user)) >= max;
+}
+
+static void
+release_user(Session *s, Socket *socket)
+{
+	Socket	   *other;
+
+	if (socket->user == NULL)
+		return;
+	other = same_user(s, socket->caller->identity.user_id);
+	if (other != NULL)
+		other->user = socket->user;
+	else
+		tally_release(&s->server->users, socket->user, s->server->now);
+}
+
 /*
  * A new socket is in its rooms at once, so that nothing that is committed from
  * now on is missed; what comes before its CONNECT is answered is held.  One
  * that is to be recovered is in none before it has got what it missed.
  */
 static void
-enter(Session *s, Namespace *n, Identity *identity, Slice auth)
+enter(Session *s, Namespace *n, Identity *identity, Slice auth, Stay *stay)
 {
 	Server	   *server = s->server;
 	Socket	   *socket = xcalloc(1, sizeof(*socket));
-	Stay	   *stay = recovery_claim(s, namespace_name(n), identity, auth);
 	Caller	   *caller;
 
+	if (identity->user_id != NULL && same_user(s, identity->user_id) == NULL)
+		socket->user = tally_hold(&server->users, slice_cstring(identity->user_id), server->now);
 	socket->session = s;
 	socket->caller = caller = caller_new(socket, namespace_name(n), identity, auth, stay != NULL);
 	socket->next = s->sockets;
@@ -184,10 +219,12 @@ static void
 connect_socket(Session *s, const SioPacket *p)
 {
 	static const ConnectError unknown = {.message = "Invalid namespace"};
+	static const ConnectError too_many = {.message = "Too many connections",.code = "too_many_connections"};
 	Server	   *server = s->server;
 	Namespace  *n = registry_find_namespace(server->registry, p->nsp);
 	Identity	identity = {0};
 	ConnectError err = {0};
+	Stay	   *stay;
 
 	/*
 	 * One body or one turn of the loop can carry hundreds of thousands of
@@ -210,7 +247,18 @@ connect_socket(Session *s, const SioPacket *p)
 		identity_clear(&identity);
 	}
 	else
-		enter(s, n, &identity, p->json);
+	{
+		/* First, since it ends the connection that the client comes back from. */
+		stay = recovery_claim(s, namespace_name(n), &identity, p->json);
+		if (!has_too_many(s, identity.user_id))
+			enter(s, n, &identity, p->json, stay);
+		else
+		{
+			server->counters[COUNTER_REFUSED_PER_USER]++;
+			send_connect_error(s, p->nsp, &too_many);
+			identity_clear(&identity);
+		}
+	}
 }
 
 void
@@ -222,6 +270,7 @@ socket_leave(Socket *socket, const char *reason)
 	while (*at != socket)
 		at = &(*at)->next;
 	*at = socket->next;
+	release_user(s, socket);
 	if (s->state->collected != NULL && s->state->collected->socket == socket)
 		s->state->collected->socket = NULL;
 	recovery_left(socket);

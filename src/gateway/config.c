@@ -46,6 +46,7 @@ static const Setting settings[] = {
 	SETTING("upgrade_timeout", SETTING_UINT32, server.upgrade_timeout),
 	SETTING("max_payload", SETTING_UINT32, server.max_payload),
 	SETTING("max_connections", SETTING_UINT32, server.max_connections),
+	SETTING("max_connections_per_user", SETTING_UINT32, server.max_connections_per_user),
 	SETTING("max_queued", SETTING_SIZE, server.max_queued),
 	SETTING("recovery_window", SETTING_UINT32, server.recovery_window),
 	SETTING("history_size", SETTING_SIZE, server.history_size),

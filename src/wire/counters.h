@@ -27,6 +27,7 @@
 	C(REFUSED_AUTH, "refused_auth")				/* CONNECTs refused for want of a good token */ \
 	C(REFUSED_NAMESPACE, "refused_namespace") \
 	C(REFUSED_MAX_CONNECTIONS, "refused_max_connections") \
+	C(REFUSED_PER_USER, "refused_max_connections_per_user")	/* CONNECTs */ \
 	C(REFUSED_REQUEST, "refused_request")		/* bad HTTP or Engine.IO requests */ \
 	C(DISCONNECT_CLIENT, "disconnect_client")	/* sessions ended by the client */ \
 	C(DISCONNECT_TRANSPORT, "disconnect_transport") \

@@ -18,7 +18,7 @@ typedef struct Script
 
 static const ServerOptions options = {
 	.ping_interval = 300, .ping_timeout = 200, .connect_timeout = 450, .upgrade_timeout = 100,
-	.max_payload = 200, .max_connections = 6, .max_queued = 2000
+	.max_payload = 200, .max_connections = 6, .max_connections_per_user = 2, .max_queued = 2000
 };
 
 /* What the script reads here decides how the transports behave. */

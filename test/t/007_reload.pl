@@ -147,6 +147,12 @@ my @settings = (
 		my $open = handshake();
 		return "$open->{maxPayload} " . post($open->{sid}, '40{"pad":"' . 'x' x 2000 . '"}') } ],
 	[ max_connections => '1', 'reloaded', '200', '503', sub { get($poll); get($poll)->{status} } ],
+	[ max_connections_per_user => '1', 'reloaded', 'connected', 'too_many_connections', sub {
+		my $first = $rooms->client(claims => { sub => 'twice' }, transports => ['websocket']);
+		$first->wait_for('connect');
+		my $second = fares('', claims => { sub => 'twice' });
+		$first->disconnect;
+		return $second } ],
 	[ max_queued => '16kB', 'reloaded', 'kept', 'disconnected', \&slow_client ],
 	[ max_message_size => '2kB', 'sessions', 'fine', 'message is larger than pg_rooms.max_message_size (2048 bytes)', emitting(5000, 1) ],
 	[ max_pending => '64kB', 'sessions', 'fine', 'too many messages in one transaction', emitting(5000, 20) ],

@@ -112,7 +112,8 @@ sub token
 }
 
 # A client.  Options: claims (hash; makes the token), token (text), auth (whole
-# auth hash), transports, nsp, options (more of io()'s), open (0: not yet).
+# auth hash), transports, nsp, options (more of io()'s), driver (a process of
+# its own, Rooms::Driver->new, which can be killed).
 my $next_client = 0;
 
 sub client
@@ -123,7 +124,7 @@ sub client
 		: defined $o{claims} ? (token => token(%{ $o{claims} }))
 		: ()
 	};
-	my $client = bless { id => 'c' . $next_client++, driver => driver(), seen => [] }, 'Rooms::Client';
+	my $client = bless { id => 'c' . $next_client++, driver => $o{driver} // driver(), seen => [] }, 'Rooms::Client';
 	$client->{driver}{clients}{ $client->{id} } = $client;
 	$client->{driver}->command(
 		op => 'open', id => $client->{id}, url => ($o{url} // $self->url) . ($o{nsp} // '/'),
@@ -150,6 +151,16 @@ sub wait_until_serving
 	my ($self) = @_;
 	$self->{node}->wait_for_log(qr/pg_rooms.*listening on/i);
 	return $self->pid_of('gateway');
+}
+
+# Appends to postgresql.conf, reloads, and waits until the gateway has taken it.
+sub configure
+{
+	my ($self, $conf) = @_;
+	my $before = -s $self->{node}->logfile;
+	$self->{node}->append_conf('postgresql.conf', $conf);
+	$self->{node}->reload;
+	$self->{node}->wait_for_log(qr/pg_rooms.*the configuration is reloaded/, $before);
 }
 
 sub stat
@@ -227,6 +238,13 @@ sub new
 	my $self = bless { pid => $pid, in => $in, out => $out, buffer => '', clients => {}, syncs => 0 }, $class;
 	$self->pump(Time::HiRes::time() + $Rooms::TIMEOUT) or die 'the client driver did not start';
 	return $self;
+}
+
+# Sends the process, and so its clients, a signal.
+sub kill
+{
+	my ($self, $signal) = @_;
+	CORE::kill($signal, $self->{pid});
 }
 
 sub DESTROY
