@@ -917,7 +917,6 @@ def test_tls_reload():
         rsa, rsa_key = certificate(folder, key="rsa:2048")
         reload(True, tls_cert=rsa, tls_key=rsa_key)
         equal(shown(), rsa, "a key of another type")
-        session = raw.connect(w.port)
         again, again_key = certificate(folder)
         reload(True, tls_cert=again + old, tls_key=again_key)
         equal(shown(), again, "and back, with a chain")
@@ -944,7 +943,12 @@ def test_tls_reload():
         equal(shown(), rsa, "and on again")
         w.emit("user:1", "still here")
         equal((ws.text(), plain.text()), ('42["still here"]',) * 2, "nobody was dropped")
-        session.close()
+    with over_tls():
+        files = {name: fake_worker.DEFAULTS[name] for name in ("tls_cert", "tls_key")}
+        with FakeWorker(tls_cert="", tls_key="") as w:
+            w.configure(**files)                        # for the first time, and in the sandbox
+            w.wait(lambda: w.ready_count == 2, "READY")
+            equal(get(w.port).status, 200)
 
 
 def main():
