@@ -108,6 +108,7 @@ static bool handle_hello(Slice payload, int64 now);
 static bool handle_ready(Slice payload);
 static bool handle_refused(Slice payload);
 static bool handle_stats(Slice payload);
+static bool handle_session(Slice payload);
 static void heartbeat(int64 now);
 static void end(int64 now);
 static void ending(int64 now, int grace);
@@ -365,6 +366,8 @@ handle_frame(const LinkFrame *frame, int64 now)
 			return gateway_log_frame(frame->payload, now);
 		case LINK_STATS:
 			return handle_stats(frame->payload);
+		case LINK_SESSION:
+			return handle_session(frame->payload);
 		default:
 			return false;
 	}
@@ -440,6 +443,15 @@ handle_stats(Slice payload)
 	for (int i = 0; i < GATEWAY_COUNTER_COUNT; i++)
 		pg_atomic_write_u64(&rooms_shared->gateway_counters[i], read_u64(&r));
 	return true;
+}
+
+/* There is no table yet. */
+static bool
+handle_session(Slice payload)
+{
+	LinkSession s;
+
+	return link_session_decode(payload, &s) == WIRE_OK;
 }
 
 /* ---- life and death ---- */

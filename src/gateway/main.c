@@ -78,6 +78,11 @@ static void gateway_fail(Gateway *g, const char *what, const char *error, const 
 static void on_config(void *ctx, uint32_t number, Slice settings);
 static void on_listen(void *ctx, const int *fds, int count);
 static void on_message(void *ctx, const LinkMessage *m);
+static void on_timelines(void *ctx, LinkTimelines list);
+static void on_covered(void *ctx, const LinkPosition *p);
+static void on_history(void *ctx, uint32_t age, const LinkMessage *m);
+static void on_position(void *ctx, const LinkPosition *p);
+static void on_session(void *ctx, Slice key, Slice value);
 static void on_stop(void *ctx);
 static void on_link_closed(void *ctx, bool failed);
 static void on_sigterm(uv_signal_t *handle, int signum);
@@ -170,7 +175,8 @@ static void
 gateway_start(Gateway *g)
 {
 	const WorkerLinkHandlers handlers = {.ctx = g,.config = on_config,.listen = on_listen,
-		.message = on_message,.stop = on_stop,.closed = on_link_closed};
+		.message = on_message,.timelines = on_timelines,.covered = on_covered,.history = on_history,
+		.position = on_position,.session = on_session,.stop = on_stop,.closed = on_link_closed};
 	const char *error;
 	const char *hint;
 
@@ -417,6 +423,45 @@ on_message(void *ctx, const LinkMessage *m)
 	if (server_message(g->server, m, uv_now(&g->loop)) != WIRE_OK)
 		log_message(LINK_LOG_WARNING, "The gateway and the library must be of one build.",
 					"ignored a malformed message of transaction %llu", (unsigned long long) m->xid);
+}
+
+/* What follows is for clients that come back; there is no history yet to put it into. */
+
+static void
+on_timelines(void *ctx, LinkTimelines list)
+{
+	(void) ctx;
+	(void) list;
+}
+
+static void
+on_covered(void *ctx, const LinkPosition *p)
+{
+	(void) ctx;
+	(void) p;
+}
+
+static void
+on_history(void *ctx, uint32_t age, const LinkMessage *m)
+{
+	(void) ctx;
+	(void) age;
+	(void) m;
+}
+
+static void
+on_position(void *ctx, const LinkPosition *p)
+{
+	(void) ctx;
+	(void) p;
+}
+
+static void
+on_session(void *ctx, Slice key, Slice value)
+{
+	(void) ctx;
+	(void) key;
+	(void) value;
 }
 
 static void

@@ -27,7 +27,7 @@
 #include "gateway/log.h"
 
 #define READ_CHUNK	(256u * 1024)
-#define OUT_MAX		(1024u * 1024)
+#define OUT_MAX		(8u * 1024 * 1024)	/* all clients may come at once, each with a SESSION */
 
 struct WorkerLink
 {
@@ -57,6 +57,8 @@ static bool link_frame(WorkerLink *l, const LinkFrame *f);
 static bool link_hello(WorkerLink *l, Slice payload);
 static bool link_config(WorkerLink *l, Slice payload);
 static bool link_listen(WorkerLink *l, Slice payload);
+static bool link_past(WorkerLink *l, const LinkFrame *f);
+static bool link_session(WorkerLink *l, const LinkSession *s);
 static void link_reserve(WorkerLink *l, size_t space);
 static void link_end(WorkerLink *l, const char *failure, const char *hint);
 static void link_answer(WorkerLink *l, LinkType type, uint32_t number);
@@ -118,6 +120,30 @@ worker_link_stats(WorkerLink *l, const uint64_t *counters)
 	for (int i = 0; i < GATEWAY_COUNTER_COUNT; i++)
 		at = write_u64(at, counters[i]);
 	link_send(l, LINK_STATS, slice(payload, sizeof(payload)));
+}
+
+bool
+worker_link_session_set(WorkerLink *l, Slice key, Slice value)
+{
+	return link_session(l, &(LinkSession) {.set = true,.key = key,.value = value});
+}
+
+bool
+worker_link_session_remove(WorkerLink *l, Slice key)
+{
+	return link_session(l, &(LinkSession) {.key = key});
+}
+
+static bool
+link_session(WorkerLink *l, const LinkSession *s)
+{
+	uint8_t		payload[9 + LINK_MAX_SESSION_KEY + LINK_MAX_SESSION_VALUE];
+	uint8_t    *end;
+
+	if (s->key.len == 0 || s->key.len > LINK_MAX_SESSION_KEY || s->value.len > LINK_MAX_SESSION_VALUE)
+		return false;
+	end = link_session_encode(payload, s);
+	return link_send(l, LINK_SESSION, slice(payload, (size_t) (end - payload)));
 }
 
 void
@@ -318,6 +344,12 @@ link_frame(WorkerLink *l, const LinkFrame *f)
 				return false;
 			l->handlers.message(l->handlers.ctx, &m);
 			return true;
+		case LINK_TIMELINES:
+		case LINK_COVERED:
+		case LINK_HISTORY:
+		case LINK_POSITION:
+		case LINK_SESSION:
+			return link_past(l, f);
 		case LINK_PING:
 			link_send(l, LINK_PONG, f->payload);
 			return true;
@@ -326,6 +358,42 @@ link_frame(WorkerLink *l, const LinkFrame *f)
 			return true;
 		default:
 			return false;
+	}
+}
+
+/* What recovery needs to know. */
+static bool
+link_past(WorkerLink *l, const LinkFrame *f)
+{
+	void	   *ctx = l->handlers.ctx;
+	LinkTimelines timelines;
+	LinkPosition position;
+	LinkMessage message;
+	LinkSession session;
+	uint32_t	age;
+
+	switch (f->type)
+	{
+		case LINK_TIMELINES:
+			if (link_timelines_decode(f->payload, &timelines) != WIRE_OK)
+				return false;
+			l->handlers.timelines(ctx, timelines);
+			return true;
+		case LINK_HISTORY:
+			if (link_history_decode(f->payload, &age, &message) != WIRE_OK)
+				return false;
+			l->handlers.history(ctx, age, &message);
+			return true;
+		case LINK_SESSION:
+			if (link_session_decode(f->payload, &session) != WIRE_OK || !session.set)
+				return false;
+			l->handlers.session(ctx, session.key, session.value);
+			return true;
+		default:
+			if (link_position_decode(f->payload, &position) != WIRE_OK)
+				return false;
+			(f->type == LINK_COVERED ? l->handlers.covered : l->handlers.position) (ctx, &position);
+			return true;
 	}
 }
 

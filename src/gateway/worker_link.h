@@ -18,6 +18,11 @@ typedef struct WorkerLinkHandlers
 	void		(*config) (void *ctx, uint32_t number, Slice settings);
 	void		(*listen) (void *ctx, const int *fds, int count);	/* the descriptors are the callee's */
 	void		(*message) (void *ctx, const LinkMessage *m);
+	void		(*timelines) (void *ctx, LinkTimelines list);
+	void		(*covered) (void *ctx, const LinkPosition *p);
+	void		(*history) (void *ctx, uint32_t age, const LinkMessage *m);
+	void		(*position) (void *ctx, const LinkPosition *p);
+	void		(*session) (void *ctx, Slice key, Slice value);
 	void		(*stop) (void *ctx);
 	void		(*closed) (void *ctx, bool failed); /* the worker hung up; failed: we must (said why) */
 } WorkerLinkHandlers;
@@ -30,6 +35,14 @@ extern void worker_link_ready(WorkerLink *l, uint32_t number);
 extern void worker_link_refused(WorkerLink *l, uint32_t number);
 
 extern void worker_link_stats(WorkerLink *l, const uint64_t *counters);
+
+/*
+ * Puts an entry into the worker's session table, or takes one out.  False: it
+ * is over the bounds of wire/link.h, or the worker is far behind in reading;
+ * then the table has the old entry, or none.
+ */
+extern bool worker_link_session_set(WorkerLink *l, Slice key, Slice value);
+extern bool worker_link_session_remove(WorkerLink *l, Slice key);
 
 /* Waits up to a second until what was said (the last log lines) is sent. */
 extern void worker_link_drain(WorkerLink *l);

@@ -15,6 +15,15 @@
  *     MESSAGE  u32 timeline | u64 commit LSN | u32 index | u64 full xid | envelope
  *     PING     u64 number
  *     STOP     (empty) close every client now, then exit
+ *     TIMELINES  u32 count | count x (u32 timeline | u64 begin LSN | u64 end LSN),
+ *              oldest first: the server's history; replaces what was sent before
+ *     COVERED  u32 age | u32 timeline | u64 LSN: HISTORY and MESSAGE frames from
+ *              here on hold every message whose commit record begins at this LSN
+ *              or later; of what came before it something may be missing
+ *     HISTORY  u32 age | as MESSAGE: goes into the history, is delivered to nobody
+ *     POSITION u32 age | u32 timeline | u64 LSN: every message whose commit
+ *              record begins before this LSN has been sent
+ *     SESSION  as below: an entry of the session table, to be taken up
  *
  *   gateway -> worker
  *     HELLO    string version
@@ -23,11 +32,24 @@
  *     LOG      u8 level | string message | string hint ("" for none)
  *     STATS    u64 x GATEWAY_COUNTER_COUNT
  *     REFUSED  u32 number of a CONFIG that cannot work; the one before it stays in force
+ *     SESSION  u8 1 | string key | string value: puts an entry into the session table,
+ *              u8 0 | string key | string "": removes it
+ *
+ * Ages are in ms, from the commit to the sending, UINT32_MAX if longer ago.
  *
  * Order on the wire is order of effect.  The worker sends HELLO, CONFIG,
- * LISTEN, then MESSAGEs only once READY has come.  READY answers LISTEN, and
- * READY or REFUSED each later CONFIG.  A first CONFIG that cannot work ends the
- * gateway.
+ * TIMELINES, every SESSION, COVERED, HISTORY, then LISTEN, then MESSAGEs only
+ * once READY has come.  READY answers LISTEN, and READY or REFUSED each later
+ * CONFIG.  A first CONFIG that cannot work ends the gateway.  MESSAGE and
+ * HISTORY together are in the order of commits and each comes once; the first
+ * MESSAGE goes on from exactly where HISTORY ended.  Without recovery
+ * (recovery_window 0) there are no SESSION and HISTORY frames.  TIMELINES comes
+ * again after a promotion; COVERED comes again when WAL could not be read, so
+ * that what is older than its LSN must no longer be taken for complete.
+ *
+ * The session table belongs to the gateway; the worker keeps it without
+ * looking into it, to hand it to the next gateway.  It drops what does not fit
+ * its own bounds.  A key is the hash of a secret, never the secret.
  */
 #ifndef ROOMS_WIRE_LINK_H
 #define ROOMS_WIRE_LINK_H
@@ -40,6 +62,11 @@
 #define LINK_MAX_PAYLOAD	(300u * 1024 * 1024)
 #define LINK_MESSAGE_HEADER 24	/* bytes of MESSAGE before the envelope */
 #define LINK_MAX_LISTEN		16	/* sockets in one LISTEN */
+#define LINK_MAX_TIMELINES	1000	/* the newest ones */
+#define LINK_TIMELINE_SIZE	20	/* bytes of one in TIMELINES */
+#define LINK_POSITION_SIZE	16	/* bytes of COVERED and POSITION */
+#define LINK_MAX_SESSION_KEY 64
+#define LINK_MAX_SESSION_VALUE (32 * 1024)
 
 /* The version both sides name in HELLO: the build's version, from pg_rooms.control. */
 #ifndef ROOMS_VERSION
@@ -58,7 +85,13 @@ typedef enum LinkType
 	LINK_PONG,
 	LINK_LOG,
 	LINK_STATS,
-	LINK_REFUSED
+	LINK_REFUSED,
+	LINK_TIMELINES,
+	LINK_COVERED,
+	LINK_HISTORY,
+	LINK_POSITION,
+	LINK_SESSION,
+	LINK_TYPE_END				/* none; one more than the last */
 } LinkType;
 
 typedef enum LinkLogLevel
@@ -84,6 +117,35 @@ typedef struct LinkMessage
 	Slice		envelope;
 } LinkMessage;
 
+/* TIMELINES, to be walked with link_timelines_next(). */
+typedef struct LinkTimelines
+{
+	uint32_t	count;
+	Slice		bytes;
+} LinkTimelines;
+
+typedef struct LinkTimeline
+{
+	uint32_t	timeline;
+	uint64_t	begin;
+	uint64_t	end;			/* exclusive; UINT64_MAX: the current one */
+} LinkTimeline;
+
+/* COVERED, POSITION. */
+typedef struct LinkPosition
+{
+	uint32_t	age;			/* ms */
+	uint32_t	timeline;
+	uint64_t	lsn;
+} LinkPosition;
+
+typedef struct LinkSession
+{
+	bool		set;			/* else: remove */
+	Slice		key;			/* 1 to LINK_MAX_SESSION_KEY bytes */
+	Slice		value;			/* at most LINK_MAX_SESSION_VALUE bytes; empty when removed */
+} LinkSession;
+
 /*
  * Takes one frame off the front of `bytes`.  WIRE_MORE: not all there yet;
  * WIRE_BAD: unknown type or a length over LINK_MAX_PAYLOAD, hang up.  On
@@ -99,5 +161,26 @@ extern WireResult link_message_decode(Slice payload, LinkMessage *m) MUST_CHECK;
 
 /* Writes the LINK_MESSAGE_HEADER bytes that stand before the envelope. */
 extern uint8_t *link_message_header(uint8_t *out, const LinkMessage *m);
+
+/* HISTORY's: 4 more bytes before the same header.  age: ms. */
+#define LINK_HISTORY_HEADER (4 + LINK_MESSAGE_HEADER)
+extern WireResult link_history_decode(Slice payload, uint32_t *age, LinkMessage *m) MUST_CHECK;
+extern uint8_t *link_history_header(uint8_t *out, uint32_t age, const LinkMessage *m);
+
+/*
+ * TIMELINES: 4 + count x LINK_TIMELINE_SIZE bytes.  WIRE_BAD also if they do
+ * not follow each other without a hole, from `begin` <= `end` on.
+ */
+extern WireResult link_timelines_decode(Slice payload, LinkTimelines *list) MUST_CHECK;
+extern bool link_timelines_next(LinkTimelines *list, LinkTimeline *t);
+extern uint8_t *link_timelines_encode(uint8_t *out, const LinkTimeline *list, uint32_t count);
+
+extern WireResult link_position_decode(Slice payload, LinkPosition *p) MUST_CHECK;
+extern uint8_t *link_position_encode(uint8_t *out, const LinkPosition *p);
+
+/* WIRE_BAD also for what is over the bounds of LinkSession. */
+extern WireResult link_session_decode(Slice payload, LinkSession *s) MUST_CHECK;
+extern size_t link_session_size(const LinkSession *s);
+extern uint8_t *link_session_encode(uint8_t *out, const LinkSession *s);
 
 #endif							/* ROOMS_WIRE_LINK_H */

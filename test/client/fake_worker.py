@@ -20,7 +20,8 @@ import subprocess
 import sys
 import time
 
-HELLO, CONFIG, LISTEN, MESSAGE, PING, STOP, READY, PONG, LOG, STATS, REFUSED = range(1, 12)
+(HELLO, CONFIG, LISTEN, MESSAGE, PING, STOP, READY, PONG, LOG, STATS, REFUSED,
+ TIMELINES, COVERED, HISTORY, POSITION, SESSION) = range(1, 17)
 SECRET = "a secret of at least thirty-two bytes"
 
 DEFAULTS = {
