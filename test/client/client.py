@@ -1,12 +1,13 @@
-"""client.py URL TOKEN TRANSPORT - Debian's python3-socketio, a client that is
+"""client.py URL TOKEN TRANSPORT [AUTH] - Debian's python3-socketio, a client that is
 not the reference's.  Prints one JSON line for each thing that happens; ends
-after the event "end" or a refused connection."""
+after the event "end" or a refused connection.  AUTH: more of auth, as JSON."""
 import json
 import sys
 
 import socketio
 
-url, token, transport = sys.argv[1:]
+url, token, transport, *more = sys.argv[1:]
+auth = {"token": token, **(json.loads(more[0]) if more else {})}
 client = socketio.Client(reconnection=False)
 
 
@@ -37,7 +38,7 @@ def end(*args):
 
 
 try:
-    client.connect(url, auth={"token": token}, transports=[transport])
+    client.connect(url, auth=auth, transports=[transport])
     client.wait()
 except socketio.exceptions.ConnectionError as error:
     say(refused=str(error))

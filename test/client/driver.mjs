@@ -12,7 +12,7 @@
 //   {"op":"pause","id":ID} {"op":"resume","id":ID}    does not read from its WebSocket, reads again
 //   {"op":"sync","n":N}                               answered with {"is":"synced","n":N}
 //
-//   {"id":ID,"is":"connect","sid":...,"transport":...}
+//   {"id":ID,"is":"connect","sid":...,"recovered":...,"pid":...,"transport":...}
 //   {"id":ID,"is":"connect_error","message":...,"data":...}
 //   {"id":ID,"is":"disconnect","reason":...}
 //   {"id":ID,"is":"upgrade","transport":...}
@@ -49,7 +49,7 @@ function fromPlain(value) {
 function open({ id, url, options }) {
   const socket = io(url, { reconnectionDelay: 50, reconnectionDelayMax: 500, forceNew: true, ...options });
   clients.set(id, socket);
-  socket.on('connect', () => say({ id, is: 'connect', sid: socket.id, recovered: socket.recovered, transport: socket.io.engine.transport.name }));
+  socket.on('connect', () => say({ id, is: 'connect', sid: socket.id, recovered: socket.recovered, pid: socket._pid, transport: socket.io.engine.transport.name }));
   socket.on('connect_error', (e) => say({ id, is: 'connect_error', message: e.message, data: e.data, active: socket.active }));
   socket.on('disconnect', (reason) => say({ id, is: 'disconnect', reason }));
   socket.onAny((...args) => { if (args[0] !== 'filler') say({ id, is: 'event', args: plain(args) }); });
