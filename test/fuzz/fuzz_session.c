@@ -18,8 +18,13 @@ typedef struct Script
 
 static const ServerOptions options = {
 	.ping_interval = 300, .ping_timeout = 200, .connect_timeout = 450, .upgrade_timeout = 100,
-	.max_payload = 200, .max_connections = 6, .max_connections_per_user = 2, .max_queued = 2000
+	.max_payload = 200, .max_connections = 6, .max_connections_per_user = 2, .max_queued = 2000,
+	.recovery_window = 600, .history_size = 8000
 };
+
+/* The newest pids, to come back with. */
+#define PIDS 8
+static char pids[PIDS][PID_LENGTH + 1];
 
 /* What the script reads here decides how the transports behave. */
 static Script script;
@@ -44,6 +49,18 @@ text(char *buffer, size_t space)
 	uint8_t		n = next();
 	size_t		len;
 
+	if (n >= 240)
+	{
+		size_t		at = (size_t) snprintf(buffer, space, "40{\"user\":\"1\",\"tenant\":\"t\",\"pid\":\"%s\"", pids[next() % PIDS]);
+		uint8_t		offset = next() % 4;
+
+		if (offset == 1 || offset == 2)
+			at += (size_t) snprintf(buffer + at, space - at, offset == 1 ? ",\"offset\":\"1.%x.1\"" : ",\"offset\":\"1.0.0.%x\"", next());
+		else
+			at += (size_t) snprintf(buffer + at, space - at, "%s", offset == 3 ? ",\"recovery\":false" : "");
+		at += (size_t) snprintf(buffer + at, space - at, "}");
+		return slice(buffer, at);
+	}
 	if (n < sizeof(texts) / sizeof(texts[0]))
 		return slice(buffer, (size_t) snprintf(buffer, space, "%s", texts[n]));
 	len = n % 32;
@@ -62,6 +79,8 @@ odd_flush(void *ctx, Session *s)
 
 	rig_flush(ctx, s);
 	c->log[c->len = 0] = '\0';
+	if (c->pid[0] != '\0')
+		memcpy(pids[c - rig.clients > 7 ? 7 : c - rig.clients], c->pid, sizeof(c->pid));
 	if (mood % 16 == 15)
 		session_mark_dirty(s);
 	if (mood % 64 == 63 && s->ws != NULL)
@@ -122,8 +141,8 @@ bus(uint8_t what)
 static void
 post(Client *c)
 {
-	char		buffer[100];
-	char		body[300];
+	char		buffer[128];
+	char		body[500];
 	size_t		len = 0;
 
 	for (int n = next() % 3; n >= 0; n--)
@@ -141,7 +160,7 @@ post(Client *c)
 static void
 client_step(Client *c, uint8_t what)
 {
-	char		buffer[100];
+	char		buffer[128];
 	Slice		t;
 
 	switch (what)
@@ -275,6 +294,14 @@ step(void)
 		server_set_namespaces(rig.server, names + next() % 2, 2);
 	else if (i == 0)
 		server_shutdown(rig.server);
+	else if (i == 1)
+	{
+		ServerOptions other = options;
+
+		other.recovery_window = next() % 2 ? options.recovery_window : 0;
+		other.history_size = next() * 100u;
+		server_configure(rig.server, &other);
+	}
 	else
 		server_flush(rig.server);
 	if (next() % 4 == 0)
@@ -288,6 +315,7 @@ check(void)
 	uint64_t   *counters = server_counters(rig.server);
 	uint64_t	open = 0;
 	uint64_t	sockets = 0;
+	uint64_t	absent = 0;
 
 	for (int i = 0; i < RIG_CLIENTS; i++)
 	{
@@ -299,7 +327,9 @@ check(void)
 		for (Socket *socket = s->sockets; socket != NULL; socket = socket->next)
 		{
 			sockets++;
-			if (!registry_is_in(&socket->member, slice_cstring(socket->caller->sid)))
+			if (!recovery_is_claim(socket) && !registry_is_in(&socket->member, slice_cstring(socket->caller->sid)))
+				abort();
+			if (recovery_is_claim(socket) && (socket->connected || socket->member.nsp != NULL || socket->stay->socket != socket))
 				abort();
 		}
 		if (s->closing != CLOSE_NONE || session_find(rig.server, slice_cstring(s->sid)) != s)
@@ -311,6 +341,11 @@ check(void)
 		if ((s->transport == TRANSPORT_WEBSOCKET) != (s->ws != NULL) || !timer_is_set(&s->timer))
 			abort();
 	}
+	for (const Stay *stay = rig.server->recovery.first; stay != NULL; stay = stay->next)
+		absent++;
+	if (counters[COUNTER_ABSENT] != absent || absent > options.max_connections + open ||
+		counters[COUNTER_HISTORY_BYTES] > 25500)
+		abort();
 	if (counters[COUNTER_CONNECTIONS] != open || counters[COUNTER_SOCKETS] != sockets)
 		abort();
 }
@@ -323,6 +358,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	rig.server->hooks.flush = odd_flush;
 	rig.server->hooks.closed = odd_closed;
 	memset(running, 0, sizeof(running));
+	memset(pids, 0, sizeof(pids));
 	while (script.at < script.end)
 	{
 		step();
