@@ -181,6 +181,15 @@ caller_leave(Caller *caller, bool connected, const char *reason)
 	caller_unref(caller);
 }
 
+void
+call_departed(Caller *caller)
+{
+	caller->reason = "transport close";
+	if (caller->server->use_handlers)
+		call_disconnect(caller);
+	step(caller);
+}
+
 /* What stands behind the event's name, as an array of its own. */
 static uint8_t *
 write_args(uint8_t *out, const SioPacket *p)

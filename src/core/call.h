@@ -173,6 +173,12 @@ extern void call_follow(Caller *caller, Caller *before);
 /* The socket has left.  What it sent before still runs; then on_disconnect, if its CONNECT had succeeded. */
 extern void caller_leave(Caller *caller, bool connected, const char *reason);
 
+/* A caller of the session table has not come back: on_disconnect runs. */
+extern void call_departed(Caller *caller);
+
+/* Makes a caller of the session table, without a socket; its identity is taken over. */
+extern Caller *caller_restore(Server *s, Slice sid, Slice nsp, Identity *identity, const SessionPeer *peer, Slice auth);
+
 /* The socket waits for on_connect.  False: too much waits already. */
 extern bool call_connect(Caller *caller) MUST_CHECK;
 

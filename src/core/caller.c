@@ -185,6 +185,22 @@ caller_new(Socket *socket, Slice nsp, Identity *identity, Slice auth, bool recov
 	return caller;
 }
 
+Caller *
+caller_restore(Server *s, Slice sid, Slice nsp, Identity *identity, const SessionPeer *peer, Slice auth)
+{
+	Caller	   *caller = xcalloc(1, sizeof(*caller));
+
+	caller->server = s;
+	caller->refs = 1;
+	caller_set_identity(caller, identity);
+	assert(sid.len == SID_LENGTH);
+	memcpy(caller->sid, sid.data, SID_LENGTH);
+	caller->nsp = xstrndup(nsp.data, nsp.len);
+	caller->peer = peer_new(peer);
+	caller->auth = auth.len > 0 ? xstrndup(auth.data, auth.len) : NULL;
+	return caller;
+}
+
 void
 caller_unref(Caller *caller)
 {

@@ -21,11 +21,6 @@
 #include "core/session_state.h"
 #include "wire/json.h"
 
-#define POSITION_BYTES 20
-
-static void forget(Stay *stay);
-static void finish(Stay *stay);
-
 void
 recovery_init(Server *s, HashKey key)
 {
@@ -40,7 +35,8 @@ recovery_free(Server *s)
 	Recovery   *r = &s->recovery;
 
 	while (r->first != NULL)
-		forget(r->first);
+		recovery_forget(r->first);
+	free(r->timelines);
 	assert(r->stays.count == 0);
 	hash_free(&r->stays);
 	registry_free(r->absent);
@@ -67,9 +63,17 @@ recovery_configured(Server *s)
 		if (r->first->socket != NULL)
 			session_close(r->first->socket->session, CLOSE_FORCED);
 		else
-			forget(r->first);
+			recovery_forget(r->first);
 	}
 	history_restart(r->history, r->newest);
+}
+
+/* It is not back, and its gateway had died before it could run on_disconnect. */
+static void
+depart(Stay *stay)
+{
+	stay->departs = false;
+	call_departed(stay->caller);
 }
 
 void
@@ -78,42 +82,21 @@ recovery_tick(Server *s)
 	Stay	   *next;
 
 	history_expire(s->recovery.history, s->now);
-	for (Stay *stay = s->recovery.first; stay != NULL && stay->until + ABSENT_GRACE_MS < s->now; stay = next)
+	for (Stay *stay = s->recovery.first; stay != NULL && stay->until < s->now; stay = next)
 	{
 		next = stay->next;
-		if (stay->socket == NULL)
-			forget(stay);
+		if (stay->departs && stay->socket == NULL)
+		{
+			depart(stay);
+			recovery_tell(stay);
+		}
+		if (stay->socket == NULL && stay->until + ABSENT_GRACE_MS < s->now)
+			recovery_forget(stay);
 	}
+	recovery_tell_rest(s);
 }
 
 /* ---- positions ---- */
-
-static inline Position
-later(Position a, Position b)
-{
-	return position_compare(&a, &b) > 0 ? a : b;
-}
-
-static uint8_t *
-write_position(uint8_t *at, Position p)
-{
-	at = write_u64(at, p.lsn);
-	at = write_u32(at, p.timeline);
-	at = write_u32(at, p.index);
-	return write_u32(at, p.late);
-}
-
-static Position
-read_position(Reader *r)
-{
-	Position	p;
-
-	p.lsn = read_u64(r);
-	p.timeline = read_u32(r);
-	p.index = read_u32(r);
-	p.late = read_u32(r);
-	return p;
-}
 
 void
 recovery_advance(Server *s, const LinkMessage *m)
@@ -144,15 +127,25 @@ recovery_keeps(const Server *s)
 void
 recovery_keep(Server *s, const Envelope *e, Frame *f)
 {
-	history_add(s->recovery.history, e, f, s->recovery.newest, s->recovery.xid, s->now);
+	uint64_t	age = s->recovery.age;
+
+	history_add(s->recovery.history, e, f, s->recovery.newest, s->recovery.xid, age < s->now ? s->now - age : 0);
 }
 
-/* Does it stand where we have been? */
+/* Does it stand where we have been?  Without the timelines: on the present one? */
 static bool
 is_ours(const Server *s, const Position *p)
 {
-	return position_compare(p, &s->recovery.newest) <= 0 &&
-		(p->timeline == s->recovery.newest.timeline || p->lsn == 0);
+	const Recovery *r = &s->recovery;
+
+	if (position_compare(p, &r->newest) > 0)
+		return false;
+	for (uint32_t i = 0; i < r->timeline_count; i++)
+	{
+		if (p->lsn >= r->timelines[i].begin && p->lsn < r->timelines[i].end)
+			return p->timeline == r->timelines[i].timeline;
+	}
+	return p->timeline == r->newest.timeline || p->lsn == 0;
 }
 
 /* ---- what a CONNECT asks for ---- */
@@ -201,25 +194,49 @@ read_wish(Slice auth)
 
 /* ---- stays ---- */
 
+/* A key is a digest already. */
 static uint32_t
-pid_hash(const Server *s, Slice pid)
+key_hash(const uint8_t key[STAY_KEY])
 {
-	return hash_bytes(s->key, 1, pid);
+	uint32_t	hash;
+
+	memcpy(&hash, key, sizeof(hash));
+	return hash;
+}
+
+Stay *
+recovery_new(Server *s, const uint8_t key[STAY_KEY])
+{
+	Stay	   *stay = xcalloc(1, sizeof(*stay));
+
+	stay->server = s;
+	memcpy(stay->key, key, STAY_KEY);
+	hash_insert(&s->recovery.stays, &stay->link, key_hash(key));
+	return stay;
+}
+
+Stay *
+recovery_find(const Server *s, const uint8_t key[STAY_KEY])
+{
+	uint32_t	hash = key_hash(key);
+
+	for (HashLink *l = hash_chain(&s->recovery.stays, hash); l != NULL; l = l->next)
+	{
+		if (l->hash == hash && memcmp(((Stay *) l)->key, key, STAY_KEY) == 0)
+			return (Stay *) l;
+	}
+	return NULL;
 }
 
 static Stay *
 find(const Server *s, Slice pid)
 {
-	uint32_t	hash = pid_hash(s, pid);
+	uint8_t		key[STAY_KEY];
 
 	if (pid.len != PID_LENGTH)
 		return NULL;
-	for (HashLink *l = hash_chain(&s->recovery.stays, hash); l != NULL; l = l->next)
-	{
-		if (l->hash == hash && memcmp(((Stay *) l)->pid, pid.data, PID_LENGTH) == 0)
-			return (Stay *) l;
-	}
-	return NULL;
+	s->hooks.digest(s->hooks.ctx, pid, key);
+	return recovery_find(s, key);
 }
 
 static inline bool
@@ -245,15 +262,17 @@ recovery_begin(Socket *socket, Slice auth)
 {
 	Server	   *s = socket->session->server;
 	Stay	   *stay;
+	char		pid[PID_LENGTH + 1];
+	uint8_t		key[STAY_KEY];
 
 	if (!recovery_keeps(s) || read_wish(auth).none)
 		return;
-	stay = xcalloc(1, sizeof(*stay));
-	stay->server = s;
+	random_text(s, pid, 16);
+	s->hooks.digest(s->hooks.ctx, slice_cstring(pid), key);
+	stay = recovery_new(s, key);
+	memcpy(stay->pid, pid, sizeof(pid));
 	stay->socket = socket;
 	stay->since = stay->pinged = stay->log_from = s->recovery.newest;
-	random_text(s, stay->pid, 16);
-	hash_insert(&s->recovery.stays, &stay->link, pid_hash(s, slice_cstring(stay->pid)));
 	socket->stay = stay;
 }
 
@@ -267,8 +286,8 @@ stay_size(const Stay *stay)
 		(c->identity.claims != NULL ? strlen(c->identity.claims) : 0);
 }
 
-static void
-unlink_absent(Stay *stay)
+void
+recovery_unlink(Stay *stay)
 {
 	Recovery   *r = &stay->server->recovery;
 
@@ -281,34 +300,27 @@ unlink_absent(Stay *stay)
 	stay->caller = NULL;
 }
 
-static void
-forget(Stay *stay)
+void
+recovery_forget(Stay *stay)
 {
+	if (stay->departs && !stay->server->recovery.over)
+		depart(stay);
 	if (!is_live(stay))
-		unlink_absent(stay);
+		recovery_unlink(stay);
 	if (stay->socket != NULL)
 		stay->socket->stay = NULL;
+	recovery_tell_end(stay);
 	hash_remove(&stay->server->recovery.stays, &stay->link);
 	text_free(&stay->log);
 	free(stay);
 }
 
-/* The connection is lost. */
-static void
-park(Stay *stay, Socket *socket)
+void
+recovery_absent(Stay *stay)
 {
 	Server	   *s = stay->server;
 	Recovery   *r = &s->recovery;
-	const Member *m = &socket->member;
 
-	stay->caller = socket->caller;
-	stay->caller->refs++;
-	registry_enter(registry_add_namespace(r->absent, slice_cstring(stay->caller->nsp)), &stay->rooms);
-	for (uint32_t i = 0; i < m->room_count; i++)
-	{
-		registry_join(&stay->rooms, room_name(m->rooms[i].room));
-		stay->rooms.rooms[i].by_rule = m->rooms[i].by_rule;
-	}
 	stay->until = s->now + s->options.recovery_window;
 	stay->size = stay_size(stay);
 	stay->next = NULL;
@@ -321,10 +333,29 @@ park(Stay *stay, Socket *socket)
 	{
 		Stay	   *next = old->next;
 
-		if (old->socket == NULL)
-			forget(old);
+		if (old->socket == NULL && old != stay)
+			recovery_forget(old);
 		old = next;
 	}
+}
+
+/* The connection is lost. */
+static void
+park(Stay *stay, Socket *socket)
+{
+	const Member *m = &socket->member;
+
+	stay->caller = socket->caller;
+	stay->caller->refs++;
+	registry_enter(registry_add_namespace(stay->server->recovery.absent, slice_cstring(stay->caller->nsp)), &stay->rooms);
+	for (uint32_t i = 0; i < m->room_count; i++)
+	{
+		registry_join(&stay->rooms, room_name(m->rooms[i].room));
+		stay->rooms.rooms[i].by_rule = m->rooms[i].by_rule;
+	}
+	stay->socket = NULL;
+	recovery_absent(stay);
+	recovery_tell(stay);
 }
 
 void
@@ -337,14 +368,15 @@ recovery_left(Socket *socket)
 		return;
 	if (!back || (is_live(stay) && !socket->connected))
 	{
-		forget(stay);
+		recovery_forget(stay);
 		return;
 	}
 	socket->stay = NULL;
 	stay->feeding = false;
 	if (is_live(stay))
 		park(stay, socket);
-	stay->socket = NULL;
+	else
+		stay->socket = NULL;
 }
 
 /* ---- rooms ---- */
@@ -356,7 +388,7 @@ log_shift(Stay *stay)
 	Reader		r = reader(text_slice(&stay->log));
 	size_t		left;
 
-	stay->log_from = read_position(&r);
+	stay->log_from = recovery_read_position(&r);
 	read_u8(&r);
 	read_string(&r);
 	left = reader_left(&r);
@@ -374,25 +406,42 @@ log_add(Stay *stay, bool joined, Slice room)
 		return;
 	while (stay->log.len + sizeof(head) + 4 + room.len > STAY_LOG_MAX)
 		log_shift(stay);
-	write_u8(write_position(head, *now), joined);
+	write_u8(recovery_write_position(head, *now), joined);
 	text_add(&stay->log, slice(head, sizeof(head)));
 	text_add_item(&stay->log, room);
 }
 
-static void
-join(Stay *stay, Slice room)
+/* True: something has changed, of which the worker is to be told. */
+static bool
+join(Stay *stay, Slice room, bool by_rule)
 {
-	if (registry_join(member(stay), room))
+	RoomEntry  *entry;
+	bool		fresh = registry_join(member(stay), room);
+	bool		was_by_rule;
+
+	if (fresh)
 		log_add(stay, true, room);
-	else
-		registry_entry(member(stay), room)->by_rule = false;
+	entry = registry_entry(member(stay), room);
+	was_by_rule = entry->by_rule;
+	entry->by_rule = by_rule && (fresh || was_by_rule);
+	return fresh || entry->by_rule != was_by_rule;
 }
 
-static void
+static bool
 leave(Stay *stay, Slice room)
 {
-	if (registry_leave(member(stay), room))
-		log_add(stay, false, room);
+	if (!registry_leave(member(stay), room))
+		return false;
+	log_add(stay, false, room);
+	return true;
+}
+
+/* Before its CONNECT was answered no client knows its pid. */
+static void
+tell_change(Stay *stay)
+{
+	if (!is_live(stay) || stay->socket->connected)
+		recovery_tell(stay);
 }
 
 void
@@ -400,13 +449,8 @@ recovery_join(Socket *socket, Slice room, bool by_rule)
 {
 	if (socket->stay == NULL)
 		registry_join(&socket->member, room);
-	else if (!by_rule)
-		join(socket->stay, room);
-	else if (registry_join(member(socket->stay), room))
-	{
-		log_add(socket->stay, true, room);
-		registry_entry(member(socket->stay), room)->by_rule = true;
-	}
+	else if (join(socket->stay, room, by_rule))
+		tell_change(socket->stay);
 }
 
 void
@@ -414,8 +458,8 @@ recovery_leave(Socket *socket, Slice room)
 {
 	if (socket->stay == NULL)
 		registry_leave(&socket->member, room);
-	else
-		leave(socket->stay, room);
+	else if (leave(socket->stay, room))
+		tell_change(socket->stay);
 }
 
 void
@@ -437,22 +481,41 @@ recovery_ponged(Session *s)
 	{
 		Stay	   *stay = socket->stay;
 
-		if (stay == NULL)
+		if (stay == NULL || position_compare(&stay->pinged, &stay->since) <= 0)
 			continue;
-		stay->since = later(stay->since, stay->pinged);
+		stay->since = stay->pinged;
 		while (stay->log.len > 0)
 		{
 			Reader		r = reader(text_slice(&stay->log));
-			Position	at = read_position(&r);
+			Position	at = recovery_read_position(&r);
 
 			if (position_compare(&at, &stay->since) > 0)
 				break;
 			log_shift(stay);
 		}
+		tell_change(stay);
 	}
 }
 
 /* ---- commands ---- */
+
+static Stay *
+picked(const Server *s, uint32_t i)
+{
+	return (Stay *) ((char *) s->picked.items[i] - offsetof(Stay, rooms));
+}
+
+static void
+disconnect(Stay *stay, bool close)
+{
+	Socket	   *socket = stay->socket;
+
+	recovery_forget(stay);
+	if (socket != NULL && close)
+		session_drain(socket->session);
+	else if (socket != NULL)
+		socket_kick(socket);
+}
 
 void
 recovery_command(Server *s, const Envelope *e)
@@ -464,31 +527,30 @@ recovery_command(Server *s, const Envelope *e)
 	server_pick(s, n, (e->flags & ENVELOPE_ALL) != 0, e->rooms);
 	for (uint32_t i = 0; i < s->picked.count; i++)
 	{
-		Stay	   *stay = (Stay *) ((char *) s->picked.items[i] - offsetof(Stay, rooms));
+		Stay	   *stay = picked(s, i);
 		Socket	   *socket = stay->socket;
 		EnvelopeList rooms = e->except;
+		bool		changed = false;
 		Slice		room;
 
+		if (position_compare(&stay->known, &s->recovery.newest) >= 0)
+			continue;			/* it was live then */
 		if (e->kind == ENVELOPE_SOCKETS_JOIN)
 		{
 			while (envelope_next(&rooms, &room))
-				join(stay, room);
+				changed |= join(stay, room, false);
 		}
 		else if (e->kind == ENVELOPE_SOCKETS_LEAVE)
 		{
 			while (envelope_next(&rooms, &room))
-				leave(stay, room);
+				changed |= leave(stay, room);
 			if (socket != NULL)
 				call_overlap(socket->caller, e->except);
 		}
 		else
-		{
-			forget(stay);
-			if (socket != NULL && (e->flags & ENVELOPE_CLOSE) != 0)
-				session_drain(socket->session);
-			else if (socket != NULL)
-				socket_kick(socket);
-		}
+			disconnect(stay, (e->flags & ENVELOPE_CLOSE) != 0);
+		if (changed)
+			recovery_tell(stay);
 	}
 }
 
@@ -499,7 +561,9 @@ recovery_remove_namespace(Server *s, Slice name)
 
 	if (n == NULL)
 		return;
-	recovery_command(s, &(Envelope) {.kind = ENVELOPE_DISCONNECT_SOCKETS,.flags = ENVELOPE_ALL,.nsp = name});
+	server_pick(s, n, true, (EnvelopeList) {0});
+	for (uint32_t i = 0; i < s->picked.count; i++)
+		disconnect(picked(s, i), false);
 	registry_remove_namespace(s->recovery.absent, n);
 }
 
@@ -536,7 +600,7 @@ find_start(Stay *stay, const Wish *wish)
 	{
 		if (position_decode(wish->offset, &offset) != WIRE_OK)
 			return false;
-		stay->cursor = later(stay->since, offset);
+		stay->cursor = position_later(stay->since, offset);
 	}
 	return is_ours(s, &stay->cursor) && history_covers(s->recovery.history, &stay->cursor) &&
 		position_compare(&stay->cursor, &stay->log_from) >= 0;
@@ -567,15 +631,16 @@ recovery_claim(Session *session, Slice nsp, const Identity *identity, Slice auth
 	}
 	if (stay->until < s->now)
 	{
-		forget(stay);
+		recovery_forget(stay);
 		return refuse(s, COUNTER_RECOVERY_WINDOW);
 	}
 	if (!find_start(stay, &wish))
 	{
-		forget(stay);
+		recovery_forget(stay);
 		s->hooks.recovery_gap(s->hooks.ctx);
 		return refuse(s, COUNTER_RECOVERY_GAP);
 	}
+	memcpy(stay->pid, wish.pid.data, PID_LENGTH);
 	return stay;
 }
 
@@ -640,159 +705,4 @@ recovery_checked(Socket *socket, Slice room, bool allowed)
 		return;
 	log_purge(stay, room);
 	registry_leave(&stay->rooms, room);
-}
-
-/* ---- what was missed ---- */
-
-typedef struct Feed
-{
-	Stay	   *stay;
-	HistoryRange *ranges;
-	uint32_t	count;
-	bool		full;			/* the client is to take this first */
-} Feed;
-
-/* The range that is still open, of the first `count`. */
-static HistoryRange *
-open_range(HistoryRange *ranges, uint32_t count, Slice room)
-{
-	const Position end = POSITION_END;
-
-	for (uint32_t i = 0; i < count; i++)
-	{
-		if (position_compare(&ranges[i].until, &end) == 0 && slice_equal(ranges[i].room, room))
-			return &ranges[i];
-	}
-	return NULL;
-}
-
-static void
-make_ranges(Feed *f)
-{
-	Stay	   *stay = f->stay;
-	const Member *m = &stay->rooms;
-	Reader		r = reader(text_slice(&stay->log));
-	uint32_t	logged;
-
-	f->ranges = xmalloc((1 + m->room_count + stay->log.len / (POSITION_BYTES + 5)) * sizeof(*f->ranges));
-	f->ranges[0] = (HistoryRange) {.after = stay->cursor,.until = POSITION_END};
-	f->count = 1;
-	while (reader_left(&r) > 0)
-	{
-		Position	at = read_position(&r);
-		bool		joined = read_u8(&r);
-		Slice		room = read_string(&r);
-		HistoryRange *open = open_range(f->ranges, f->count, room);
-
-		if (joined)
-			f->ranges[f->count++] = (HistoryRange) {room, later(at, stay->cursor), POSITION_END};
-		else if (open != NULL)
-			open->until = at;
-		else
-			f->ranges[f->count++] = (HistoryRange) {room, stay->cursor, at};
-	}
-	logged = f->count;
-	for (uint32_t i = 0; i < m->room_count; i++)
-	{
-		Slice		room = room_name(m->rooms[i].room);
-
-		if (open_range(f->ranges, logged, room) == NULL)
-			f->ranges[f->count++] = (HistoryRange) {room, stay->cursor, POSITION_END};
-	}
-}
-
-/* Was it then in one of the rooms that the message is not for? */
-static bool
-is_excepted(const Feed *f, const HistoryEntry *e)
-{
-	EnvelopeList except = e->except;
-	Slice		room;
-
-	while (envelope_next(&except, &room))
-	{
-		for (uint32_t i = 1; i < f->count; i++)
-		{
-			if (slice_equal(f->ranges[i].room, room) && position_compare(&f->ranges[i].after, &e->at) < 0 &&
-				position_compare(&e->at, &f->ranges[i].until) <= 0)
-				return true;
-		}
-	}
-	return false;
-}
-
-/* At most half of what may wait is put into the queue, or one message. */
-static bool
-feed_one(void *ctx, const HistoryEntry *e)
-{
-	Feed	   *f = ctx;
-	Stay	   *stay = f->stay;
-	Session    *s = stay->socket->session;
-	size_t		waiting = s->queue.bytes + s->answer_len;
-
-	if (!is_excepted(f, e))
-	{
-		f->full = waiting > 0 && waiting + e->frame->ws_len > s->server->options.max_queued / 2;
-		if (f->full)
-			return false;
-		session_push(s, s->base64 ? frame_base64(e->frame) : e->frame);
-		s->server->counters[COUNTER_DELIVERIES]++;
-	}
-	stay->cursor = e->at;
-	return true;
-}
-
-void
-recovery_feed(Socket *socket)
-{
-	Feed		f = {.stay = socket->stay};
-	Server	   *s = socket->session->server;
-	History    *h = s->recovery.history;
-
-	f.stay->feeding = true;
-	if (!history_covers(h, &f.stay->cursor))
-	{
-		/* It takes more time than the history has. */
-		session_close(socket->session, CLOSE_SLOW);
-		return;
-	}
-	make_ranges(&f);
-	s->counters[COUNTER_HISTORY_FRAMES_SCANNED] +=
-		history_replay(h, slice_cstring(socket->caller->nsp), f.ranges, f.count, feed_one, &f);
-	free(f.ranges);
-	if (!f.full)
-		finish(f.stay);
-}
-
-/* It has everything: from here on it is live. */
-static void
-finish(Stay *stay)
-{
-	Socket	   *socket = stay->socket;
-	Server	   *s = stay->server;
-	Member	   *m = &socket->member;
-
-	registry_enter(registry_find_namespace(s->registry, slice_cstring(socket->caller->nsp)), m);
-	for (uint32_t i = 0; i < stay->rooms.room_count; i++)
-	{
-		registry_join(m, room_name(stay->rooms.rooms[i].room));
-		m->rooms[i].by_rule = stay->rooms.rooms[i].by_rule;
-	}
-	unlink_absent(stay);
-	stay->feeding = false;
-	stay->pinged = stay->since;
-	s->counters[COUNTER_RECOVERED]++;
-	socket_connected(socket);
-}
-
-void
-recovery_continue(Session *s)
-{
-	Socket	   *next;
-
-	for (Socket *socket = s->sockets; socket != NULL && s->closing == CLOSE_NONE; socket = next)
-	{
-		next = socket->next;
-		if (recovery_is_claim(socket) && socket->stay->feeding)
-			recovery_feed(socket);
-	}
 }

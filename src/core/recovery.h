@@ -17,6 +17,9 @@
  * When it was in which room is known from `since` on: up to there everything
  * has reached the client.  `since` is where it connected, and moves on with
  * each pong.
+ *
+ * The worker keeps a copy of all stays (the session table of wire/link.h) and
+ * hands it to the next gateway, with the history: recovery_table.c.
  */
 #ifndef ROOMS_CORE_RECOVERY_H
 #define ROOMS_CORE_RECOVERY_H
@@ -26,6 +29,7 @@
 #include "core/text.h"
 #include "wire/position.h"
 
+#define STAY_KEY		32		/* bytes of a digest of the pid */
 #define PID_LENGTH		22		/* base64url characters of 16 random bytes */
 #define STAY_LOG_MAX	4096	/* bytes of joins and leaves that a stay remembers */
 #define ABSENT_MAX		(64 * 1024 * 1024)	/* bytes of all stays that are not live; the oldest go */
@@ -38,12 +42,16 @@ typedef struct Stay
 	Server	   *server;
 	Socket	   *socket;			/* NULL: absent */
 	Caller	   *caller;			/* not live: who it was */
-	char		pid[PID_LENGTH + 1];
+	uint8_t		key[STAY_KEY];
+	char		pid[PID_LENGTH + 1];	/* "": it came from the session table, which has only the key */
 	bool		feeding;		/* claimed, and missed messages are being sent */
+	bool		departs;		/* not live, and on_disconnect has not run: the gateway had died */
+	bool		told;			/* the worker knows of it as it is */
 	Position	since;
 	Position	pinged;			/* what `since` will be when the pong comes */
 	Position	cursor;			/* claimed: what stands behind it is still to be sent */
 	Position	log_from;		/* what was logged up to here is forgotten */
+	Position	known;			/* from the session table: commands up to here were applied */
 	Text		log;			/* joins and leaves, see recovery.c */
 	uint64_t	until;			/* not live: when it must be back */
 	size_t		size;			/* not live: bytes it counts for */
@@ -62,6 +70,11 @@ typedef struct Recovery
 	History    *history;
 	Position	newest;			/* of the last message that was processed */
 	uint64_t	xid;			/* ... its transaction; 0: none of the bus */
+	LinkTimeline *timelines;	/* the server's history, or NULL: not known */
+	uint32_t	timeline_count;
+	uint32_t	age;			/* ms: so long ago the message being processed was committed */
+	bool		behind;			/* the worker was not told of some stays, which are to be told again */
+	bool		over;			/* the server is at its end: nobody is told any more */
 } Recovery;
 
 extern void recovery_init(Server *s, HashKey key);
@@ -131,5 +144,42 @@ extern bool recovery_unchecked(const Socket *socket, Slice *room);
 
 /* The rule's answer.  No: nothing of the room is sent, and it is not in it any more. */
 extern void recovery_checked(Socket *socket, Slice room, bool allowed);
+
+/* ---- from the worker, before the first message; see wire/link.h (recovery_table.c) ---- */
+
+extern void server_set_timelines(Server *s, LinkTimelines list);
+
+/* Clients that are connected are hung up on, to be told: what came before may not have reached them. */
+extern void server_covered(Server *s, const LinkPosition *p, uint64_t now);
+
+/* WIRE_BAD: not ours; it was ignored, as with server_message(). */
+extern WireResult server_history(Server *s, uint32_t age, const LinkMessage *m, uint64_t now) MUST_CHECK;
+extern void server_position(Server *s, const LinkPosition *p);
+
+/* An entry of the session table; WIRE_BAD: it is none of ours. */
+extern WireResult server_session(Server *s, Slice key, Slice value, uint64_t now) MUST_CHECK;
+
+/* ---- between recovery.c, recovery_feed.c and recovery_table.c ---- */
+
+/* A stay of this key, not found by it before recovery_add(). */
+extern Stay *recovery_new(Server *s, const uint8_t key[STAY_KEY]);
+extern Stay *recovery_find(const Server *s, const uint8_t key[STAY_KEY]);
+
+/* It is absent: stay->caller is who it was, stay->rooms where. */
+extern void recovery_absent(Stay *stay);
+extern void recovery_forget(Stay *stay);
+
+/* It is not absent any more, and in no room. */
+extern void recovery_unlink(Stay *stay);
+
+/* The worker is told of the stay as it is now, or that it is no more. */
+extern void recovery_tell(Stay *stay);
+extern void recovery_tell_end(Stay *stay);
+extern void recovery_tell_rest(Server *s);
+
+extern uint8_t *recovery_write_position(uint8_t *at, Position p);	/* POSITION_BYTES of them */
+extern Position recovery_read_position(Reader *r);
+
+#define POSITION_BYTES 20
 
 #endif							/* ROOMS_CORE_RECOVERY_H */

@@ -111,6 +111,7 @@ server_free(Server *s)
 	free_dead(s);
 	/* Nobody is there any more to run what the sockets would leave behind. */
 	s->use_handlers = false;
+	s->recovery.over = true;
 	rules_free(s->rules);
 	s->rules = NULL;
 	each_session(s, forget);
@@ -192,6 +193,18 @@ void
 server_shutdown(Server *s)
 {
 	each_session(s, shut_down);
+}
+
+static void
+hang_up(Session *session)
+{
+	session_close(session, CLOSE_FORCED);
+}
+
+void
+server_hang_up(Server *s)
+{
+	each_session(s, hang_up);
 }
 
 static void
@@ -381,13 +394,13 @@ emit_throttled(void *ctx, const Envelope *e)
 	note_unflushed(ctx, e->packet.len + e->attachments.bytes.len);
 }
 
-static void
-offer_throttled(Server *s, const Envelope *e, Slice bytes)
+void
+server_throttle(Server *s, const Envelope *e, Slice bytes)
 {
 	ThrottleResult result;
 
 	s->on_time = true;
-	result = throttle_offer(s->throttle, e, bytes, s->now);
+	result = throttle_offer(s->throttle, e, bytes, s->now > s->recovery.age ? s->now - s->recovery.age : 0);
 	s->on_time = false;
 	switch (result)
 	{
@@ -434,7 +447,7 @@ server_message(Server *s, const LinkMessage *m, uint64_t now)
 	else if (e.throttle_ms == 0)
 		server_emit(s, &e, true);
 	else
-		offer_throttled(s, &e, m->envelope);
+		server_throttle(s, &e, m->envelope);
 	note_unflushed(s, m->envelope.len);
 	return WIRE_OK;
 }

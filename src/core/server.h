@@ -16,7 +16,8 @@
  *
  * Files: server.c (life, bus messages, flush), session.c (Engine.IO),
  * socket.c (Socket.IO), call.c and builtin.c (clients' events, core/call.h),
- * recovery.c (sockets that come back, core/recovery.h).
+ * recovery.c, recovery_feed.c and recovery_table.c (sockets that come back,
+ * core/recovery.h).
  */
 #ifndef ROOMS_CORE_SERVER_H
 #define ROOMS_CORE_SERVER_H
@@ -129,6 +130,15 @@ typedef struct ServerHooks
 
 	/* The registered handlers have changed: server_set_rules() is wanted. */
 	void		(*rules_changed) (void *ctx);
+
+	/* A digest that says nothing of what it was made of, 32 bytes. */
+	void		(*digest) (void *ctx, Slice secret, uint8_t out[32]);
+
+	/*
+	 * Puts an entry into the session table, or takes it out (value empty).
+	 * False: the worker cannot take it now.  May be NULL.
+	 */
+	bool		(*session_table) (void *ctx, Slice key, Slice value);
 
 	/* Somebody came back and was not recovered, because not all that he missed is known. */
 	void		(*recovery_gap) (void *ctx);

@@ -170,6 +170,12 @@ extern void socket_send(Socket *socket, Slice packet, EnvelopeList attachments);
 /* Delivers an envelope of kind ENVELOPE_EMIT now, as the newest; keep: those who come back get it too. */
 extern void server_emit(Server *s, const Envelope *e, bool keep);
 
+/* Gives a message with a throttle interval to the throttle; `bytes` is the encoded e. */
+extern void server_throttle(Server *s, const Envelope *e, Slice bytes);
+
+/* Closes every session, for its client to come back (CLOSE_FORCED). */
+extern void server_hang_up(Server *s);
+
 /* Puts the members of the rooms, or all, into s->picked: the registry may not change while it is walked. */
 extern void server_pick(Server *s, Namespace *n, bool all, EnvelopeList rooms);
 

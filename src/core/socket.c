@@ -209,6 +209,8 @@ socket_connected(Socket *socket)
 	}
 	socket->connected = true;
 	socket->session->server->counters[COUNTER_CONNECTS]++;
+	if (socket->stay != NULL)
+		recovery_tell(socket->stay);
 	send_connected(socket);
 	for (uint32_t i = 0; i < socket->held.count; i++)
 		session_push(socket->session, queue_at(&socket->held, i));

@@ -25,8 +25,10 @@
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
+#include <openssl/sha.h>
 #include <uv.h>
 
+#include "core/recovery.h"
 #include "gateway/auth.h"
 #include "gateway/config.h"
 #include "gateway/handlers.h"
@@ -100,6 +102,8 @@ static bool still_good(void *ctx, const Identity *id);
 static void hook_call_waiting(void *ctx);
 static void hook_rules_changed(void *ctx);
 static void hook_recovery_gap(void *ctx);
+static void hook_digest(void *ctx, Slice secret, uint8_t out[32]);
+static bool hook_session_table(void *ctx, Slice key, Slice value);
 static bool hook_authorize(void *ctx, const Session *s, Slice auth, Identity *id, ConnectError *err);
 
 int
@@ -343,7 +347,8 @@ config_apply(Gateway *g, uint32_t number, const Config *c)
 	else
 	{
 		ServerHooks hooks = {.ctx = g,.random = hook_random,.authorize = hook_authorize,
-			.call_waiting = hook_call_waiting,.rules_changed = hook_rules_changed,.recovery_gap = hook_recovery_gap};
+			.call_waiting = hook_call_waiting,.rules_changed = hook_rules_changed,.recovery_gap = hook_recovery_gap,
+			.digest = hook_digest,.session_table = hook_session_table};
 
 		listener_hooks(&hooks);
 		g->server = server_new(&c->server, &hooks, uv_now(&g->loop));
@@ -414,6 +419,13 @@ on_listen(void *ctx, const int *fds, int count)
 }
 
 static void
+log_malformed(const LinkMessage *m)
+{
+	log_message(LINK_LOG_WARNING, "The gateway and the library must be of one build.",
+				"ignored a malformed message of transaction %llu", (unsigned long long) m->xid);
+}
+
+static void
 on_message(void *ctx, const LinkMessage *m)
 {
 	Gateway    *g = ctx;
@@ -421,47 +433,56 @@ on_message(void *ctx, const LinkMessage *m)
 	if (!g->server || g->leaving)
 		return;
 	if (server_message(g->server, m, uv_now(&g->loop)) != WIRE_OK)
-		log_message(LINK_LOG_WARNING, "The gateway and the library must be of one build.",
-					"ignored a malformed message of transaction %llu", (unsigned long long) m->xid);
+		log_malformed(m);
 }
 
-/* What follows is for clients that come back; there is no history yet to put it into. */
+/* What follows is for clients that come back. */
 
 static void
 on_timelines(void *ctx, LinkTimelines list)
 {
-	(void) ctx;
-	(void) list;
+	Gateway    *g = ctx;
+
+	if (g->server)
+		server_set_timelines(g->server, list);
 }
 
 static void
 on_covered(void *ctx, const LinkPosition *p)
 {
-	(void) ctx;
-	(void) p;
+	Gateway    *g = ctx;
+
+	if (g->server && !g->leaving)
+		server_covered(g->server, p, uv_now(&g->loop));
 }
 
 static void
 on_history(void *ctx, uint32_t age, const LinkMessage *m)
 {
-	(void) ctx;
-	(void) age;
-	(void) m;
+	Gateway    *g = ctx;
+
+	if (!g->server || g->leaving)
+		return;
+	if (server_history(g->server, age, m, uv_now(&g->loop)) != WIRE_OK)
+		log_malformed(m);
 }
 
 static void
 on_position(void *ctx, const LinkPosition *p)
 {
-	(void) ctx;
-	(void) p;
+	Gateway    *g = ctx;
+
+	if (g->server)
+		server_position(g->server, p);
 }
 
 static void
 on_session(void *ctx, Slice key, Slice value)
 {
-	(void) ctx;
-	(void) key;
-	(void) value;
+	Gateway    *g = ctx;
+
+	if (g->server && server_session(g->server, key, value, uv_now(&g->loop)) != WIRE_OK)
+		log_message(LINK_LOG_DEBUG, NULL, "ignored a malformed entry of the session table");
 }
 
 static void
@@ -580,6 +601,21 @@ hook_rules_changed(void *ctx)
 	Gateway    *g = ctx;
 
 	handlers_rules_changed(g->handlers);
+}
+
+static void
+hook_digest(void *ctx, Slice secret, uint8_t out[32])
+{
+	(void) ctx;
+	SHA256(secret.data, secret.len, out);
+}
+
+static bool
+hook_session_table(void *ctx, Slice key, Slice value)
+{
+	Gateway    *g = ctx;
+
+	return value.len > 0 ? worker_link_session_set(g->link, key, value) : worker_link_session_remove(g->link, key);
 }
 
 static void

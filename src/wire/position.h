@@ -39,4 +39,10 @@ extern WireResult position_decode(Slice text, Position *p) MUST_CHECK;
  */
 extern int	position_compare(const Position *a, const Position *b);
 
+static inline Position
+position_later(Position a, Position b)
+{
+	return position_compare(&a, &b) > 0 ? a : b;
+}
+
 #endif							/* ROOMS_WIRE_POSITION_H */

@@ -248,7 +248,23 @@ rig_nothing(void *ctx)
 	(void) ctx;
 }
 
+/* No digest, but as good as one for tests. */
+static void
+rig_digest(void *ctx, Slice secret, uint8_t out[32])
+{
+	(void) ctx;
+	for (int i = 0; i < 4; i++)
+	{
+		uint64_t	h = 14695981039346656037u + (uint64_t) i;
+
+		for (size_t k = 0; k < secret.len; k++)
+			h = (h ^ secret.data[k]) * 1099511628211u;
+		write_u64(out + 8 * i, h);
+	}
+}
+
 static ServerHooks rig_hooks = {
+	.digest = rig_digest,
 	.recovery_gap = rig_nothing,
 	.call_waiting = rig_nothing, .rules_changed = rig_nothing,
 	.random = rig_random, .authorize = rig_authorize, .flush = rig_flush, .closed = rig_closed,

@@ -946,6 +946,326 @@ handlers(void)
 	rig_stop();
 }
 
+/* ---- another gateway ---- */
+
+/* The worker's session table. */
+#define ENTRIES 16
+static struct
+{
+	uint8_t		key[STAY_KEY];
+	uint8_t		value[4096];
+	size_t		len;			/* 0: free */
+}			table[ENTRIES];
+static bool table_full;
+
+static bool
+tabulate(void *ctx, Slice key, Slice value)
+{
+	int			free_entry = -1;
+
+	(void) ctx;
+	CHECK(key.len == STAY_KEY && value.len <= sizeof(table[0].value));
+	if (table_full)
+		return false;
+	for (int i = 0; i < ENTRIES; i++)
+	{
+		if (table[i].len > 0 && memcmp(table[i].key, key.data, STAY_KEY) == 0)
+		{
+			write_bytes(table[i].value, value);
+			table[i].len = value.len;
+			return true;
+		}
+		if (table[i].len == 0)
+			free_entry = i;
+	}
+	if (value.len == 0)
+		return true;
+	CHECK(free_entry >= 0);
+	memcpy(table[free_entry].key, key.data, STAY_KEY);
+	memcpy(table[free_entry].value, value.data, value.len);
+	table[free_entry].len = value.len;
+	return true;
+}
+
+static int
+tabulated(void)
+{
+	int			n = 0;
+
+	for (int i = 0; i < ENTRIES; i++)
+		n += table[i].len > 0;
+	return n;
+}
+
+/* What the bus carried, for the next gateway. */
+static struct
+{
+	uint8_t		bytes[400];
+	size_t		len;
+}			wal[100];
+
+static void
+log_emit(const char *rooms, uint32_t throttle_ms, const char *packet)
+{
+	Envelope	e = {.kind = ENVELOPE_EMIT,.nsp = SLICE_LITERAL("/"),.rooms = rig_list(rooms),
+	.throttle_ms = throttle_ms,.packet = slice_cstring(packet)};
+	size_t		n = rig.lsn + 1;
+
+	wal[n].len = (size_t) (envelope_encode(&e, wal[n].bytes) - wal[n].bytes);
+	CHECK(rig_message(&e) == WIRE_OK);
+	server_flush(rig.server);
+}
+
+static void
+log_command(EnvelopeKind kind, const char *in, const char *rooms)
+{
+	Envelope	e = {.kind = kind,.nsp = SLICE_LITERAL("/"),.rooms = rig_list(in),.except = rig_list(rooms)};
+	size_t		n = rig.lsn + 1;
+
+	wal[n].len = (size_t) (envelope_encode(&e, wal[n].bytes) - wal[n].bytes);
+	CHECK(rig_message(&e) == WIRE_OK);
+	server_flush(rig.server);
+}
+
+static void
+start_with_table(void)
+{
+	start();
+	memset(table, 0, sizeof(table));
+	table_full = false;
+	rig.server->hooks.session_table = tabulate;
+	server_position(rig.server, &(LinkPosition) {.timeline = 1,.lsn = 1});
+}
+
+/* The gateway dies; the next one gets the session table, and the messages from number `from` on. */
+static void
+crash(uint64_t from, uint32_t timeline, const char *rules)
+{
+	const Slice names[] = {SLICE_LITERAL("/")};
+	ServerHooks hooks = rig_hooks;
+	uint64_t	now = rig.now;
+	uint64_t	lsn = rig.lsn;
+	uint64_t	random = rig.random;
+	uint8_t		encoded[4 + 2 * LINK_TIMELINE_SIZE];
+	const LinkTimeline timelines[] = {{1, 0, timeline == 1 ? UINT64_MAX : lsn - 1}, {2, lsn - 1, UINT64_MAX}};
+	LinkTimelines list;
+	LinkPosition p = {.timeline = 1,.lsn = from};
+
+	hooks.session_table = tabulate;
+	hooks.recovery_gap = count_gap;
+	rig_stop();					/* a dead one says nothing */
+	for (int i = 0; i < RIG_CLIENTS; i++)
+		rig.clients[i].s = NULL;
+	rig.now = now + 5000;
+	rig.server = server_new(&options, &hooks, rig.now);
+	rig.random = random + 1;
+	server_set_namespaces(rig.server, names, 1);
+	if (rules != NULL)
+	{
+		server_use_handlers(rig.server, true);
+		CHECK(rig_set_rules(rules) == WIRE_OK);
+	}
+	CHECK(link_timelines_decode(slice(encoded, (size_t) (link_timelines_encode(encoded, timelines, timeline) - encoded)),
+								&list) == WIRE_OK);
+	server_set_timelines(rig.server, list);
+	for (int i = 0; i < ENTRIES; i++)
+	{
+		if (table[i].len > 0)
+			CHECK(server_session(rig.server, slice(table[i].key, STAY_KEY), slice(table[i].value, table[i].len), rig.now) == WIRE_OK);
+	}
+	server_covered(rig.server, &p, rig.now);
+	for (uint64_t n = from; n <= lsn; n++)
+	{
+		LinkMessage m = {.timeline = 1,.lsn = n,.xid = n,.envelope = slice(wal[n].bytes, wal[n].len)};
+
+		CHECK(server_history(rig.server, (uint32_t) (5000 + (lsn - n) * 10), &m, rig.now) == WIRE_OK);
+	}
+	p = (LinkPosition) {.timeline = timeline,.lsn = lsn + 1};
+	server_position(rig.server, &p);
+	rig.lsn = lsn + 1;
+}
+
+static void
+another_gateway(void)
+{
+	Client	   *a;
+	Client	   *b;
+	Call	   *c;
+	char		pid[PID_LENGTH + 1];
+	char		sid[SID_LENGTH + 1];
+
+	unit_case("a gateway that dies: as if the network had been lost");
+	start_with_table();
+	a = rig_connect(0, "1", "t");
+	strcpy(pid, a->pid);
+	strcpy(sid, a->s->sockets->caller->sid);
+	CHECK(tabulated() == 1);
+	log_command(ENVELOPE_SOCKETS_JOIN, "user:1", "r");
+	log_emit("r", 0, "2[\"a\"]");
+	log_command(ENVELOPE_SOCKETS_LEAVE, "user:1", "r");
+	log_emit("r", 0, "2[\"-\"]");
+	SAID(a, "42[\"a\",\"1.2.1\"]");
+	log_command(ENVELOPE_SOCKETS_JOIN, "user:1", "q");
+	log_emit("q", 0, "2[\"b\"]");
+	crash(1, 1, NULL);
+	CHECK(counter(COUNTER_ABSENT) == 1);
+	a = back(1, pid, "1.2.1");
+	SAID(a, "42[\"b\",\"1.6.1\"] " CONNECTED);
+	CHECK(strcmp(a->s->sockets->caller->sid, sid) == 0);
+	emit("q", "2[\"c\"]");
+	emit("r", "2[\"-\"]");
+	SAID(a, "42[\"c\",\"1.8.1\"]");
+	rig_stop();
+
+	unit_case("... with what the worker was not told of before it died");
+	start_with_table();
+	a = rig_connect(0, "1", "t");
+	table_full = true;
+	log_command(ENVELOPE_SOCKETS_JOIN, "user:1", "r");
+	log_emit("r", 0, "2[\"a\"]");
+	crash(1, 1, NULL);
+	table_full = false;
+	a = back(1, a->pid, NULL);
+	SAID(a, "42[\"a\",\"1.2.1\"] " CONNECTED);
+	rig_stop();
+
+	unit_case("the worker is told again when it could not listen");
+	start_with_table();
+	table_full = true;
+	a = rig_connect(0, "1", "t");
+	CHECK(tabulated() == 0);
+	table_full = false;
+	rig_wait(100);
+	CHECK(tabulated() == 1);
+
+	unit_case("... and of everybody who leaves for good");
+	rig_send(a, "41");
+	CHECK(tabulated() == 0);
+	a = rig_connect(1, "1", "t");
+	drop(a);
+	CHECK(tabulated() == 1);
+	rig_wait(WINDOW + ABSENT_GRACE_MS + 100);
+	CHECK(tabulated() == 0);
+	a = rig_open(2, TRANSPORT_WEBSOCKET);
+	rig_send(a, "40{\"user\":\"2\",\"recovery\":false}");
+	CHECK(tabulated() == 0);
+	rig_stop();
+
+	unit_case("history that does not reach back far enough is a gap");
+	start_with_table();
+	a = rig_connect(0, "1", "t");
+	log_emit("user:1", 0, "2[\"a\"]");
+	log_emit("user:1", 0, "2[\"b\"]");
+	crash(2, 1, NULL);
+	b = back(1, a->pid, "1.1.1");
+	SAID(b, CONNECTED);
+	CHECK(counter(COUNTER_RECOVERY_GAP) == 1 && gaps == 1);
+	rig_stop();
+
+	unit_case("... one that does is none, nor is an offset from before a promotion");
+	start_with_table();
+	a = rig_connect(0, "1", "t");
+	log_emit("user:1", 0, "2[\"a\"]");
+	log_emit("user:1", 0, "2[\"b\"]");
+	log_emit("user:1", 0, "2[\"c\"]");
+	log_emit("user:1", 0, "2[\"d\"]");
+	crash(1, 2, NULL);
+	b = back(1, a->pid, "1.2.1");
+	SAID(b, "42[\"c\",\"1.3.1\"] 42[\"d\",\"1.4.1\"] " CONNECTED);
+	rig_stop();
+
+	unit_case("... but one of a timeline that the server never had there");
+	start_with_table();
+	a = rig_connect(0, "1", "t");
+	log_emit("user:1", 0, "2[\"a\"]");
+	log_emit("user:1", 0, "2[\"b\"]");
+	log_emit("user:1", 0, "2[\"c\"]");
+	crash(1, 2, NULL);
+	b = back(1, a->pid, "1.3.1");
+	SAID(b, CONNECTED);
+	CHECK(counter(COUNTER_RECOVERY_GAP) == 1);
+	rig_stop();
+
+	unit_case("throttled values of the past: the first and the last, which is due");
+	start_with_table();
+	a = rig_connect(0, "1", "t");
+	for (int i = 1; i <= 4; i++)
+	{
+		char		packet[20];
+
+		snprintf(packet, sizeof(packet), "2[\"t\",%d]", i);
+		log_emit("user:1", 1000, packet);
+	}
+	crash(1, 1, NULL);
+	rig_wait(20);
+	b = back(1, a->pid, NULL);
+	SAID(b, "42[\"t\",1,\"1.1.1\"] 42[\"t\",4,\"1.5.0.1\"] " CONNECTED);
+	rig_stop();
+
+	unit_case("on_disconnect runs for those that are not back in time, and not for those that are");
+	start_with_table();
+	server_use_handlers(rig.server, true);
+	CHECK(rig_set_rules("d /\nj / r* x\n") == WIRE_OK);
+	a = rig_connect(0, "1", "t");
+	b = rig_connect(1, "2", "t");
+	rig_send(b, "42[\"room:join\",\"r1\"]");
+	answer(next(HANDLER_JOIN, "r1", "[\"r1\"]"), "[true]");
+	crash(1, 1, "d /\nj / r* x\n");
+	b = back_with(2, b->pid, NULL, "\"user\":\"2\",\"tenant\":\"t\"", "");
+	answer(next(HANDLER_JOIN, "r1", "[\"r1\"]"), "[true]");
+	SAID(b, CONNECTED);
+	CHECK(server_call_next(rig.server) == NULL);
+	rig_send(b, "41");
+	answer(next(HANDLER_DISCONNECT, "", "[\"client namespace disconnect\"]"), "[]");
+	rig_wait(WINDOW + 100);
+	c = next(HANDLER_DISCONNECT, "", "[\"transport close\"]");
+	CHECK(is(slice_cstring(c->caller->identity.user_id), "1") && strstr(rig_handshake(c->caller), "127.0.0.1") != NULL);
+	answer(c, "[]");
+	CHECK(server_call_next(rig.server) == NULL);
+	rig_stop();
+
+	unit_case("WAL that could not be read while clients are here: they are told");
+	start_with_table();
+	a = rig_connect(0, "1", "t");
+	emit("user:1", "2[\"a\"]");
+	rig_forget(a);
+	server_covered(rig.server, &(LinkPosition) {.timeline = 1,.lsn = 10}, rig.now);
+	SAID(a, "closed(forced server close)");
+	rig.lsn = 10;
+	b = back(1, a->pid, "1.1.1");
+	SAID(b, CONNECTED);
+	CHECK(counter(COUNTER_RECOVERY_GAP) == 1);
+	rig_stop();
+
+	unit_case("a malformed entry is ignored: any part of one, any bit of it flipped");
+	start_with_table();
+	a = rig_connect(0, "1", "t");
+	log_command(ENVELOPE_SOCKETS_JOIN, "user:1", "r");
+	for (int i = 0, flipped = 0; i < ENTRIES; i++)
+	{
+		uint8_t		key[STAY_KEY] = {0};
+
+		for (size_t n = 0; n < table[i].len; n++)
+		{
+			Slice		part = unit_copy(table[i].value, n);
+
+			CHECK(server_session(rig.server, slice(key, sizeof(key)), part, rig.now) == WIRE_BAD);
+			UNIT_FREE(part);
+		}
+		for (size_t bit = 0; bit < 8 * table[i].len; bit++)
+		{
+			Slice		bad = unit_copy(table[i].value, table[i].len);
+
+			((uint8_t *) bad.data)[bit / 8] ^= (uint8_t) (1 << bit % 8);
+			write_u32(key, (uint32_t) bit);
+			if (server_session(rig.server, slice(key, sizeof(key)), bad, rig.now) == WIRE_OK)
+				flipped++;		/* a bit of a name, say */
+			UNIT_FREE(bad);
+		}
+	}
+	rig_stop();
+}
+
 static void
 bounds(void)
 {
@@ -977,6 +1297,7 @@ main(void)
 	messages();
 	pieces();
 	handlers();
+	another_gateway();
 	bounds();
 	return unit_done();
 }
