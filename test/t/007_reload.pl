@@ -185,9 +185,10 @@ for (@settings)
 	is($effect->(), $before, '... and back');
 }
 
-# ---- none is left out; handlers and recovery have tests of their own ----
+# ---- none is left out; handlers, recovery and TLS have tests of their own ----
 my %tested = map { $_ => 1 } (map { $_->[0] } @settings),
-  qw(role_claim handler_conninfo handler_connections handler_timeout default_role recovery_window history_size);
+  qw(role_claim handler_conninfo handler_connections handler_timeout default_role recovery_window history_size
+	tls_cert_file tls_key_file);
 my @reloadable = PostgreSQL::Test::Utils::slurp_file(dirname(__FILE__) . '/../../README.md') =~ /^\| `(\w+)` \|.*\| reload \|$/mg;
 is_deeply([ grep { !$tested{$_} } @reloadable ], [], 'every reloadable setting has been reloaded');
 cmp_ok(scalar @reloadable, '>', 30, '... of those in README');
