@@ -4,7 +4,7 @@
  * Called by the worker's loop.  wal_reader.c gives the events; here message
  * records wait, by xid, for the end of their transaction (pending.c), committed
  * transactions wait in commit order for their visibility (`committed`), and
- * the first of them is handed out message by message (`delivering`).
+ * the first of them is handed out message by message (delivery.c).
  *
  * Where to begin.  Nobody is connected to a worker that starts, so what was
  * visible before is none of its business.  But a transaction that is not
@@ -42,6 +42,7 @@
 #include "access/timeline.h"
 #include "access/transam.h"
 #include "access/xlog.h"
+#include "access/xlog_internal.h"
 #include "access/xlogrecovery.h"
 #include "lib/ilist.h"
 #include "miscadmin.h"
@@ -53,11 +54,13 @@
 #include "utils/timestamp.h"
 
 #include "backend/bus.h"
-#include "backend/payload.h"
+#include "backend/delivery.h"
+#include "backend/guc.h"
 #include "backend/pending.h"
 #include "backend/shared.h"
 #include "backend/spool.h"
 #include "backend/wal_reader.h"
+#include "backend/wal_search.h"
 #include "wire/envelope.h"
 
 #define WAL_PER_CALL	(8 * 1024 * 1024)	/* bytes of WAL that one bus_next() reads */
@@ -67,20 +70,27 @@
 static dlist_head committed = DLIST_STATIC_INIT(committed);
 static uint32 committed_count = 0;
 
-/* The transaction whose messages are being handed out. */
-static BusTransaction *delivering = NULL;
-static MemoryContext delivery_context = NULL;	/* reset with each transaction */
-static PayloadCursor cursor;
-static Payload spooled;			/* what the spool had; in delivery_context */
-static TimeLineID timeline;		/* of its commit record */
-static uint32 next_index;
+static Pending *pending;
+static Delivery *delivery;
+static WalReader *wal;
 
 /* What of the past is to be delivered: see start_on_primary(). */
 static XLogRecPtr start_limit;
+static bool news_seen;			/* all later commits are news, too */
 static TransactionId *running_at_start;
 static int	running_count;
 
 static bool began_on_standby;	/* PREPAREs before its promotion left no file here */
+
+/* The newest transactions whose message record lay far before their commit record. */
+#define FAR_MAX 64
+static struct
+{
+	TransactionId xid;
+	XLogRecPtr	commit;
+}			far[FAR_MAX];
+static uint32 far_count = 0;
+static XLogRecPtr far_since;	/* of later commits all far ones are there */
 
 static void start_on_primary(void);
 static void start_on_standby(void);
@@ -89,6 +99,8 @@ static void remove_orphan(FullTransactionId xid, void *arg);
 static void hold_spooled(FullTransactionId xid, void *arg);
 static bool is_news(const WalEvent *e);
 
+static bool begin_delivery(LinkMessage *m);
+static bool end_delivery(LinkMessage *m);
 static bool read_wal(XLogRecPtr stop, bool *more);
 static void take_over_prepared(void);
 static void flush_wanted(void);
@@ -97,19 +109,14 @@ static void on_commit(const WalEvent *e);
 static void on_abort(const WalEvent *e);
 static void on_prepare(const WalEvent *e);
 static void on_gap(const WalEvent *e);
+static void add_hole(XLogRecPtr lsn);
+static void remember_far(const BusTransaction *t);
 static void report_unseen_prepare(const WalEvent *e);
 
 static bool gate_is_open(BusTransaction *t);
 static bool is_visible(FullTransactionId xid);
 static void report_closed_gate(BusTransaction *t);
 
-static void delivery_begin(void);
-static bool delivery_open_spool(void);
-static void delivery_lost(void);
-static bool delivery_next(LinkMessage *m);
-static void delivery_end(void);
-
-static FullTransactionId full_xid(TransactionId xid);
 static void count(WorkerCounter counter);
 
 /* ---- Where to begin ---- */
@@ -117,15 +124,16 @@ static void count(WorkerCounter counter);
 void
 bus_start(void)
 {
-	delivery_context = AllocSetContextCreate(TopMemoryContext, "pg_rooms delivery", ALLOCSET_DEFAULT_SIZES);
-	pending_init();
+	pending = pending_new(true);
+	delivery = delivery_new();
 
 	began_on_standby = RecoveryInProgress();
 	if (began_on_standby)
 		start_on_standby();
 	else
 		start_on_primary();
-	elog(DEBUG1, "pg_rooms reads WAL from %X/%X on", LSN_FORMAT_ARGS(wal_reader_position()));
+	far_since = start_limit;
+	elog(DEBUG1, "pg_rooms reads WAL from %X/%X on", LSN_FORMAT_ARGS(wal_reader_position(wal)));
 }
 
 /*
@@ -164,19 +172,33 @@ bus_start(void)
  * this worker will not ask for the file.  In step 5 the same test would be
  * wrong: a COMMIT PREPARED may have come after F.  What step 5 takes in though
  * it ended before F goes with the next running-xacts record.
+ *
+ * F may lie within a record.  If that is a COMMIT PREPARED, no slot tells of
+ * it, so reading begins two pages before.
+ *
+ * With recovery, clients come back that have heard of everything up to the
+ * first commit that was not visible at the start (a worker delivers in the
+ * order of commits): from that one on all are news, and for those to be whole,
+ * reading begins where the past does.
  */
 static void
 start_on_primary(void)
 {
 	TimeLineID	ignored;
 	XLogRecPtr	slots;
+	XLogRecPtr	at;
 
 	spool_list(remove_orphan, NULL);
 	start_limit = GetFlushRecPtr(&ignored);
 	slots = shared_slots_min();
 	remember_running();
 	spool_list(hold_spooled, NULL);
-	wal_reader_begin(slots != InvalidXLogRecPtr && slots < start_limit ? slots : start_limit);
+	at = start_limit - Min(2 * XLOG_BLCKSZ, XLogSegmentOffset(start_limit, wal_segment_size));
+	if (slots != InvalidXLogRecPtr)
+		at = Min(at, slots);
+	if (rooms_recovery_window > 0 && running_count > 0)
+		at = Min(at, wal_search(start_limit, GetCurrentTimestamp() - rooms_recovery_window * INT64CONST(1000)));
+	wal = wal_reader_new(at);
 }
 
 /*
@@ -191,7 +213,9 @@ start_on_primary(void)
  * before it has replayed again all that it had replayed.  What becomes visible
  * here after the start is delivered, so clients that return at once hear of
  * these transactions a second time, as they see their rows appear a second
- * time; (timeline, LSN, index) is the same.
+ * time; (timeline, LSN, index) is the same.  A client that recovers names the
+ * offset it has heard of already, which may lie ahead of what has been replayed:
+ * the gateway gives it only what stands behind.
  */
 static void
 start_on_standby(void)
@@ -200,7 +224,7 @@ start_on_standby(void)
 
 	start_limit = GetXLogReplayRecPtr(&ignored);
 	spool_list(hold_spooled, NULL);
-	wal_reader_begin(Min(GetRedoRecPtr(), start_limit));
+	wal = wal_reader_new(Min(GetRedoRecPtr(), start_limit));
 }
 
 static void
@@ -221,21 +245,21 @@ static void
 remove_orphan(FullTransactionId xid, void *arg pg_attribute_unused())
 {
 	if (!FullTransactionIdPrecedes(xid, ReadNextFullTransactionId()) || is_visible(xid))
-		spool_remove(xid);
+		spool_done(xid);
 }
 
 static void
 hold_spooled(FullTransactionId xid, void *arg pg_attribute_unused())
 {
-	if (pending_find(XidFromFullTransactionId(xid)) == NULL)
-		pending_set_prepared(pending_add(xid), true);
+	if (pending_find(pending, XidFromFullTransactionId(xid)) == NULL)
+		pending_set_prepared(pending, pending_add(pending, xid), true);
 }
 
 /* Has this commit become visible after the start? */
 static bool
 is_news(const WalEvent *e)
 {
-	if (e->end > start_limit)
+	if (e->end > start_limit || (news_seen && rooms_recovery_window > 0))
 		return true;
 	for (int i = 0; i < running_count; i++)
 		if (running_at_start[i] == e->xid)
@@ -248,37 +272,131 @@ is_news(const WalEvent *e)
 BusResult
 bus_next(LinkMessage *m, bool *more)
 {
-	XLogRecPtr	stop = wal_reader_position() + WAL_PER_CALL;
+	XLogRecPtr	stop = wal_reader_position(wal) + WAL_PER_CALL;
 	bool		gate_closed = false;
 
 	*more = false;
 	for (;;)
 	{
 		CHECK_FOR_INTERRUPTS();
-		if (delivering != NULL)
+		if (delivery_current(delivery) != NULL)
 		{
-			if (delivery_next(m))
+			if (delivery_next(delivery, m))
+			{
+				count(COUNTER_BUS_MESSAGES);
 				return BUS_MESSAGE;
-			delivery_end();
+			}
+			if (end_delivery(m))
+				return BUS_HOLE;
 		}
 		else if (!gate_closed && !dlist_is_empty(&committed))
 		{
 			if (gate_is_open(dlist_head_element(BusTransaction, node, &committed)))
-				delivery_begin();
+			{
+				if (begin_delivery(m))
+					return BUS_HOLE;
+			}
 			else
 				gate_closed = true;
 		}
 		else if (committed_count >= COMMITTED_MAX || !read_wal(stop, more))
 			break;
 	}
-	pg_atomic_write_u64(&rooms_shared->worker_counters[COUNTER_BUS_POSITION], wal_reader_position());
+	pg_atomic_write_u64(&rooms_shared->worker_counters[COUNTER_BUS_POSITION], wal_reader_position(wal));
 	return dlist_is_empty(&committed) ? BUS_IDLE : BUS_GATED;
 }
 
-XLogRecPtr
-bus_position(void)
+/* Takes the first of `committed`.  True: it is a hole, and done with. */
+static bool
+begin_delivery(LinkMessage *m)
 {
-	return wal_reader_position();
+	BusTransaction *t = dlist_container(BusTransaction, node, dlist_pop_head_node(&committed));
+
+	committed_count--;
+	if (t->hole)
+	{
+		*m = (LinkMessage) {.timeline = wal_timeline_of(t->commit), .lsn = t->commit};
+		pending_forget(pending, t);
+		return true;
+	}
+	delivery_begin(delivery, t);
+	return false;
+}
+
+/* True: its end, or all of it, could not be had. */
+static bool
+end_delivery(LinkMessage *m)
+{
+	bool		lost = delivery_lost(delivery);
+	BusTransaction *t = delivery_end(delivery);
+
+	if (lost)
+	{
+		count(COUNTER_BUS_GAPS);
+		*m = (LinkMessage) {.timeline = wal_timeline_of(t->commit), .lsn = t->commit + 1};
+	}
+	pending_forget(pending, t);
+	return lost;
+}
+
+XLogRecPtr
+bus_position(TimeLineID *timeline)
+{
+	XLogRecPtr	position = wal_reader_position(wal);
+
+	if (delivery_current(delivery) != NULL)
+		position = delivery_current(delivery)->commit;
+	else if (!dlist_is_empty(&committed))
+		position = dlist_head_element(BusTransaction, node, &committed)->commit;
+	*timeline = wal_timeline_of(position);
+	return position;
+}
+
+void
+bus_catch_up(void)
+{
+	bool		more;
+
+	while (wal_reader_position(wal) < start_limit && committed_count < COMMITTED_MAX &&
+		   read_wal(start_limit, &more))
+		;
+}
+
+uint32
+bus_given(XLogRecPtr lsn, XLogRecPtr end)
+{
+	const BusTransaction *next = delivery_current(delivery);
+
+	if (next != NULL && lsn == next->commit)
+		return delivery_count(delivery);
+	if (next == NULL && !dlist_is_empty(&committed))
+		next = dlist_head_element(BusTransaction, node, &committed);
+	if (next != NULL)
+		return lsn < next->commit ? UINT32_MAX : 0;
+	return end <= bus_given_end() ? UINT32_MAX : 0;
+}
+
+XLogRecPtr
+bus_given_end(void)
+{
+	return Max(wal_reader_position(wal), start_limit);
+}
+
+bool
+bus_began_on_standby(void)
+{
+	return began_on_standby;
+}
+
+BusFar
+bus_far(TransactionId xid, XLogRecPtr lsn)
+{
+	if (lsn < far_since)
+		return BUS_UNKNOWN;
+	for (uint32 i = 0; i < Min(far_count, FAR_MAX); i++)
+		if (far[i].xid == xid && far[i].commit == lsn)
+			return BUS_FAR;
+	return BUS_NEAR;
 }
 
 bool
@@ -289,7 +407,7 @@ bus_drained(void)
 	if (!RecoveryInProgress() &&
 		pg_atomic_read_u64(&rooms_shared->wanted_flush) > GetFlushRecPtr(&ignored))
 		return false;
-	return wal_reader_drained();
+	return wal_reader_drained(wal);
 }
 
 /* ---- Reading ---- */
@@ -302,7 +420,7 @@ read_wal(XLogRecPtr stop, bool *more)
 
 	flush_wanted();
 
-	switch (wal_reader_next(stop, &e))
+	switch (wal_reader_next(wal, stop, &e))
 	{
 		case WAL_MESSAGES:
 			on_messages(&e);
@@ -322,10 +440,10 @@ read_wal(XLogRecPtr stop, bool *more)
 			 * ProcArray).  If the end of an older one has not been met, a
 			 * crash took it, or it lies before the start.
 			 */
-			pending_purge_before(e.xid);
+			pending_purge_before(pending, e.xid);
 			return true;
 		case WAL_NONE_RUNNING:
-			pending_purge_unprepared();
+			pending_purge_unprepared(pending);
 			if (began_on_standby && !RecoveryInProgress())
 				take_over_prepared();
 			return true;
@@ -350,7 +468,7 @@ read_wal(XLogRecPtr stop, bool *more)
 static void
 take_over_prepared(void)
 {
-	pending_spool_prepared();
+	pending_spool_prepared(pending);
 	spool_list(remove_orphan, NULL);
 }
 
@@ -372,8 +490,8 @@ flush_wanted(void)
 static void
 on_messages(const WalEvent *e)
 {
-	FullTransactionId xid = full_xid(e->xid);
-	BusTransaction *t = pending_find(e->xid);
+	FullTransactionId xid = wal_full_xid(e->xid);
+	BusTransaction *t = pending_find(pending, e->xid);
 	uint32_t	database;
 	EnvelopeList list;
 
@@ -386,19 +504,13 @@ on_messages(const WalEvent *e)
 		return;
 	}
 
-	/* One that is here already came from the spool, or was left by a crash of the primary. */
-	if (t == NULL)
-		t = pending_add(xid);
-	payload_free(&t->record);
-	t->xid = xid;
-	t->record_end = e->end;
-	t->kept = payload_keep(&t->record, e->record);
+	pending_add_messages(pending, t, xid, e);
 }
 
 static void
 on_commit(const WalEvent *e)
 {
-	BusTransaction *t = pending_take(e->xid);
+	BusTransaction *t = pending_take(pending, e->xid);
 
 	if (t == NULL)
 	{
@@ -408,10 +520,12 @@ on_commit(const WalEvent *e)
 	}
 	if (!is_news(e) || pending_is_silent(t))
 	{
-		pending_forget(t);
+		pending_forget(pending, t);
 		return;
 	}
 	t->commit = e->lsn;
+	news_seen = true;
+	remember_far(t);
 	dlist_push_tail(&committed, &t->node);
 	committed_count++;
 	count(COUNTER_BUS_TRANSACTIONS);
@@ -420,22 +534,22 @@ on_commit(const WalEvent *e)
 static void
 on_abort(const WalEvent *e)
 {
-	BusTransaction *t = pending_take(e->xid);
+	BusTransaction *t = pending_take(pending, e->xid);
 
 	if (t != NULL)
-		pending_forget(t);
+		pending_forget(pending, t);
 }
 
 static void
 on_prepare(const WalEvent *e)
 {
-	BusTransaction *t = pending_find(e->xid);
+	BusTransaction *t = pending_find(pending, e->xid);
 
 	/* One without messages, too: its commit is then no surprise (report_unseen_prepare()). */
 	if (t == NULL && began_on_standby)
-		t = pending_add_silent(full_xid(e->xid));
+		t = pending_add_silent(pending, wal_full_xid(e->xid));
 	if (t != NULL)
-		pending_set_prepared(t, true);
+		pending_set_prepared(pending, t, true);
 }
 
 static void
@@ -447,6 +561,30 @@ on_gap(const WalEvent *e)
 					LSN_FORMAT_ARGS(e->lsn), LSN_FORMAT_ARGS(e->end)),
 			 errdetail("That WAL was removed, or cannot be read."),
 			 errhint("Consider increasing \"wal_keep_size\".")));
+	add_hole(e->end);
+}
+
+/* In its place among what waits to be given out. */
+static void
+add_hole(XLogRecPtr lsn)
+{
+	dlist_push_tail(&committed, &pending_hole(pending, lsn)->node);
+	committed_count++;
+}
+
+/* A prepared one is not looked for in the WAL alone, so its distance does not matter on a primary. */
+static void
+remember_far(const BusTransaction *t)
+{
+	uint32		i = far_count % FAR_MAX;
+
+	if (!t->kept || pending_is_silent(t) || t->record_start + wal_segment_size > t->commit)
+		return;
+	if (far_count >= FAR_MAX)
+		far_since = far[i].commit + 1;
+	far[i].xid = XidFromFullTransactionId(t->xid);
+	far[i].commit = t->commit;
+	far_count++;
 }
 
 /*
@@ -461,6 +599,7 @@ report_unseen_prepare(const WalEvent *e)
 			(errmsg("pg_rooms may have lost messages of prepared transaction %u, which committed at %X/%X",
 					e->xid, LSN_FORMAT_ARGS(e->lsn)),
 			 errdetail("It was prepared on the primary before the worker of this standby started.")));
+	add_hole(e->end);
 }
 
 /* ---- The visibility gate ---- */
@@ -468,7 +607,7 @@ report_unseen_prepare(const WalEvent *e)
 static bool
 gate_is_open(BusTransaction *t)
 {
-	if (is_visible(t->xid))
+	if (t->hole || is_visible(t->xid))
 		return true;
 	if (t->gated_since == 0)
 	{
@@ -497,7 +636,7 @@ is_visible(FullTransactionId xid)
 	if (RecoveryInProgress() || FullTransactionIdPrecedes(xid, horizon))
 		return true;
 	oldest = GetOldestActiveTransactionId();
-	horizon = full_xid(oldest);
+	horizon = wal_full_xid(oldest);
 	if (FullTransactionIdPrecedes(xid, horizon))
 		return true;
 	RecentXmin = oldest;
@@ -516,116 +655,7 @@ report_closed_gate(BusTransaction *t)
 			 errhint("A synchronous standby may be missing; see \"synchronous_standby_names\".")));
 }
 
-/* ---- Handing out ---- */
-
-static void
-delivery_begin(void)
-{
-	delivering = dlist_container(BusTransaction, node, dlist_pop_head_node(&committed));
-	committed_count--;
-	timeline = wal_timeline_of(delivering->commit);
-	next_index = 0;
-	cursor = (PayloadCursor) {.payload = &delivering->record, .at = ENVELOPE_RECORD_HEADER};
-	if (!delivering->kept && !(delivering->prepared && delivery_open_spool()))
-		delivery_lost();
-}
-
-/* A message of another history (a base backup copies the folder) is none: true, and empty. */
-static bool
-delivery_open_spool(void)
-{
-	MemoryContext caller = MemoryContextSwitchTo(delivery_context);
-	SpoolRecord r;
-	uint32_t	database;
-	EnvelopeList list = {0};
-	bool		found;
-
-	found = spool_read(delivering->xid, &r);
-	if (found && wal_timeline_of(r.lsn) == r.timeline)
-		found = envelope_record_open(slice(r.data, r.length), &database, &list) == WIRE_OK;
-	MemoryContextSwitchTo(caller);
-
-	spooled = (Payload) {.size = list.bytes.len, .memory = (uint8 *) list.bytes.data};
-	cursor = (PayloadCursor) {.payload = &spooled};
-	return found;
-}
-
-/* What remains of the transaction cannot be had: full disk, damaged file. */
-static void
-delivery_lost(void)
-{
-	count(COUNTER_BUS_GAPS);
-	ereport(WARNING,
-			(errmsg("pg_rooms has lost messages of transaction %u, which committed at %X/%X",
-					XidFromFullTransactionId(delivering->xid), LSN_FORMAT_ARGS(delivering->commit))));
-	spooled = (Payload) {0};
-	cursor = (PayloadCursor) {.payload = &spooled};
-}
-
-static bool
-delivery_next(LinkMessage *m)
-{
-	MemoryContext caller;
-	Slice		length,
-				envelope = {0};
-	bool		got;
-
-	if (payload_left(&cursor) == 0)
-		return false;
-
-	caller = MemoryContextSwitchTo(delivery_context);
-	got = payload_next(&cursor, sizeof(uint32), &length);
-	if (got)
-	{
-		Reader		r = reader(length);
-
-		got = payload_next(&cursor, read_u32(&r), &envelope);
-	}
-	MemoryContextSwitchTo(caller);
-	if (!got)
-	{
-		delivery_lost();
-		return false;
-	}
-
-	*m = (LinkMessage) {
-		.timeline = timeline,
-		.lsn = delivering->commit,
-		.index = next_index++,
-		.xid = U64FromFullTransactionId(delivering->xid),
-		.envelope = envelope
-	};
-	count(COUNTER_BUS_MESSAGES);
-	return true;
-}
-
-static void
-delivery_end(void)
-{
-	BusTransaction *t = delivering;
-
-	delivering = NULL;
-	pending_forget(t);
-	MemoryContextReset(delivery_context);
-}
-
 /* ---- Small things ---- */
-
-/*
- * Records carry 32 bits.  Whatever is in the WAL is no more than 2^32 xids
- * behind the next one to be assigned, which on a standby replay keeps ahead of
- * the records that may be read.
- */
-static FullTransactionId
-full_xid(TransactionId xid)
-{
-	FullTransactionId next = ReadNextFullTransactionId();
-	uint32		epoch = EpochFromFullTransactionId(next);
-
-	if (xid > XidFromFullTransactionId(next) && epoch > 0)
-		epoch--;
-	return FullTransactionIdFromEpochAndXid(epoch, xid);
-}
 
 static void
 count(WorkerCounter counter)

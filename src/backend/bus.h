@@ -16,6 +16,7 @@
 typedef enum BusResult
 {
 	BUS_MESSAGE,				/* *m is the next message */
+	BUS_HOLE,					/* messages of commits before m->lsn may be lost; nothing else of *m is set but timeline */
 	BUS_IDLE,					/* all WAL that may be read has been read */
 	BUS_GATED					/* a commit is not visible yet: ask again in about a millisecond */
 } BusResult;
@@ -30,8 +31,37 @@ extern void bus_start(void);
  */
 extern BusResult bus_next(LinkMessage *m, bool *more);
 
-/* WAL has been read (and everything in it delivered or kept) up to here. */
-extern XLogRecPtr bus_position(void);
+/* All messages of commits whose record begins before this have been given out. */
+extern XLogRecPtr bus_position(TimeLineID *timeline);
+
+/*
+ * For the past (refill.c), which ends where bus_next() goes on.
+ *
+ * bus_catch_up() reads up to where the worker began to look for news; until
+ * then it is not known where they begin.  bus_given() says of the commit whose
+ * record is [lsn, end) how many of its messages have been given out, or are
+ * from before the start: UINT32_MAX for all; 0 if it is still to come, and so
+ * all that follow.  No commit beyond bus_given_end() is past.
+ */
+extern void bus_catch_up(void);
+extern uint32 bus_given(XLogRecPtr lsn, XLogRecPtr end);
+extern XLogRecPtr bus_given_end(void);
+
+/*
+ * Was there a message record of xid, which committed at lsn, far (a segment or
+ * more) before its commit?  BUS_UNKNOWN: it committed before the worker began.
+ */
+typedef enum BusFar
+{
+	BUS_NEAR,
+	BUS_FAR,
+	BUS_UNKNOWN
+} BusFar;
+
+extern BusFar bus_far(TransactionId xid, XLogRecPtr lsn);
+
+/* PREPAREs of before the worker's start left no file here. */
+extern bool bus_began_on_standby(void);
 
 /* True if there is nothing new to read: checked between "sleeping" and the sleep. */
 extern bool bus_drained(void);

@@ -104,6 +104,48 @@ gateway_link_message(GatewayLink *l, const LinkMessage *m)
 	write_bytes(link_message_header(at, m), m->envelope);
 }
 
+void
+gateway_link_history(GatewayLink *l, uint32 age, const LinkMessage *m)
+{
+	size_t		payload = LINK_HISTORY_HEADER + m->envelope.len;
+	uint8_t    *at;
+
+	if (l->sock == PGINVALID_SOCKET)
+		return;
+	at = link_header(reserve(l, LINK_HEADER + payload), LINK_HISTORY, (uint32_t) payload);
+	write_bytes(link_history_header(at, age, m), m->envelope);
+}
+
+void
+gateway_link_position(GatewayLink *l, LinkType type, const LinkPosition *p)
+{
+	uint8_t		payload[LINK_POSITION_SIZE];
+
+	link_position_encode(payload, p);
+	gateway_link_frame(l, type, slice(payload, sizeof(payload)));
+}
+
+void
+gateway_link_timelines(GatewayLink *l, const LinkTimeline *list, uint32 count)
+{
+	size_t		payload = 4 + (size_t) count * LINK_TIMELINE_SIZE;
+
+	if (l->sock == PGINVALID_SOCKET)
+		return;
+	link_timelines_encode(link_header(reserve(l, LINK_HEADER + payload), LINK_TIMELINES, (uint32_t) payload),
+						  list, count);
+}
+
+void
+gateway_link_session(GatewayLink *l, const LinkSession *s)
+{
+	size_t		payload = link_session_size(s);
+
+	if (l->sock == PGINVALID_SOCKET)
+		return;
+	link_session_encode(link_header(reserve(l, LINK_HEADER + payload), LINK_SESSION, (uint32_t) payload), s);
+}
+
 /* Room for `len` bytes at the end of the output; they count as queued. */
 static uint8_t *
 reserve(GatewayLink *l, size_t len)

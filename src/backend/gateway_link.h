@@ -54,6 +54,10 @@ extern size_t gateway_link_queued(const GatewayLink *l);
 extern void gateway_link_frame(GatewayLink *l, LinkType type, Slice payload);
 extern void gateway_link_listen(GatewayLink *l);
 extern void gateway_link_message(GatewayLink *l, const LinkMessage *m);
+extern void gateway_link_history(GatewayLink *l, uint32 age, const LinkMessage *m);
+extern void gateway_link_position(GatewayLink *l, LinkType type, const LinkPosition *p);	/* COVERED, POSITION */
+extern void gateway_link_timelines(GatewayLink *l, const LinkTimeline *list, uint32 count);
+extern void gateway_link_session(GatewayLink *l, const LinkSession *s);
 
 /* Writes as much as the socket takes.  False: the link is broken. */
 extern bool gateway_link_flush(GatewayLink *l) MUST_CHECK;

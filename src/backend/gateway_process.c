@@ -2,7 +2,8 @@
  * gateway_process.c - supervises the gateway: one child, one link, one state.
  *
  *   DOWN      no process; start() when next_start has come
- *   STARTING  forked; HELLO, CONFIG, LISTEN sent; must be READY in 10 s
+ *   STARTING  forked; HELLO, CONFIG, TIMELINES sent; takes the past (`filling`);
+ *             then LISTEN is sent, and it must be READY in 10 s
  *   READY     takes messages; PING every second, must give a sign of life in 8 s
  *   ENDING    link closed; SIGTERM (half a second later if the gateway closed
  *             it and so must be about to exit), SIGKILL 2 s after that
@@ -45,6 +46,7 @@
 #include "backend/gateway_process.h"
 #include "backend/gateway_spawn.h"
 #include "backend/shared.h"
+#include "backend/wal_reader.h"
 #include "backend/worker.h"
 
 /* All in ms. */
@@ -80,7 +82,11 @@ static struct
 	bool		was_ready;		/* READY has come */
 	bool		unread;			/* read_link() has left something */
 
+	bool		filling;		/* STARTING: LISTEN is not sent yet */
+	TimeLineID	timeline;		/* the newest that TIMELINES has told of */
+
 	int64		started;
+	int64		ready_by;		/* STARTING: its deadline */
 	int64		next_start;
 	int			failures;		/* starts in a row that did not last */
 	int			signal;			/* ENDING: the next one to send, 0 after SIGKILL; when */
@@ -102,6 +108,8 @@ static struct
 static volatile sig_atomic_t child_ended = false;	/* SIGCHLD has come */
 
 static void start(int64 now);
+static void send_timelines(void);
+static void queued(void);
 static void read_link(int64 now);
 static bool handle_frame(const LinkFrame *frame, int64 now);
 static bool handle_hello(Slice payload, int64 now);
@@ -148,7 +156,8 @@ gateway_reload(void)
 void
 gateway_listen(void)
 {
-	gateway_link_listen(&gw.link);
+	if (!gw.filling)
+		gateway_link_listen(&gw.link);
 	gateway_flush();
 }
 
@@ -167,7 +176,10 @@ gateway_service(int64 now, bool link_event)
 				start(now);
 			break;
 		case GATEWAY_STARTING:
-			if (now >= gw.started + READY_TIMEOUT)
+			if (gw.filling && (!gw.link.blocked || gw.link.progress))
+				gw.ready_by = now + READY_TIMEOUT;	/* it is the reading of WAL that takes long */
+			gw.link.progress = false;
+			if (now >= gw.ready_by)
 			{
 				ereport(WARNING,
 						(errmsg("pg_rooms: gateway (PID %d) is not ready after %d s, ending it",
@@ -199,7 +211,7 @@ gateway_timeout(int64 now)
 			at = gw.next_start;
 			break;
 		case GATEWAY_STARTING:
-			at = gw.started + READY_TIMEOUT;
+			at = gw.ready_by;
 			break;
 		case GATEWAY_READY:
 			at = gw.ping_at;
@@ -220,16 +232,86 @@ gateway_ready(void)
 }
 
 bool
+gateway_filling(void)
+{
+	return gw.state == GATEWAY_STARTING && gw.filling;
+}
+
+void
+gateway_filled(void)
+{
+	Assert(gateway_filling());
+	gw.filling = false;
+	gw.ready_by = worker_clock() + READY_TIMEOUT;
+	gateway_link_listen(&gw.link);
+	gateway_flush();
+}
+
+bool
 gateway_has_room(void)
 {
-	return gw.state == GATEWAY_READY && gateway_link_queued(&gw.link) < QUEUE_LIMIT;
+	return (gw.state == GATEWAY_READY || gateway_filling()) && gateway_link_queued(&gw.link) < QUEUE_LIMIT;
 }
 
 void
 gateway_send(const LinkMessage *m)
 {
 	Assert(gateway_has_room());
+	if (m->timeline != gw.timeline)
+		send_timelines();
 	gateway_link_message(&gw.link, m);
+	queued();
+}
+
+void
+gateway_send_history(uint32 age, const LinkMessage *m)
+{
+	Assert(gateway_has_room() && gateway_filling());
+	gateway_link_history(&gw.link, age, m);
+	queued();
+}
+
+void
+gateway_send_covered(const LinkPosition *p)
+{
+	Assert(gateway_has_room());
+	gateway_link_position(&gw.link, LINK_COVERED, p);
+}
+
+void
+gateway_send_position(const LinkPosition *p)
+{
+	Assert(gateway_has_room());
+	if (p->timeline != gw.timeline)
+		send_timelines();
+	gateway_link_position(&gw.link, LINK_POSITION, p);
+}
+
+void
+gateway_send_session(const LinkSession *s)
+{
+	Assert(gateway_has_room() && gateway_filling());
+	gateway_link_session(&gw.link, s);
+	queued();
+}
+
+/* A message of an older timeline may follow one of a newer: what waits may be from before a promotion. */
+static void
+send_timelines(void)
+{
+	uint32		count;
+	LinkTimeline *list = wal_timelines(&count);
+
+	if (gw.timeline != list[count - 1].timeline)
+		gateway_link_timelines(&gw.link, list, count);
+	gw.timeline = list[count - 1].timeline;
+	pfree(list);
+}
+
+/* Something has been queued: is it worth a send()? */
+static void
+queued(void)
+{
 	if (gateway_link_queued(&gw.link) >= SEND_AT && !gw.link.blocked)
 		gateway_flush();
 }
@@ -299,7 +381,10 @@ start(int64 now)
 	write_string(hello, SLICE_LITERAL(ROOMS_VERSION));
 	gateway_link_frame(&gw.link, LINK_HELLO, slice(hello, sizeof(hello)));
 	gateway_config_start(&gw.link, now);
-	gateway_link_listen(&gw.link);
+	gw.timeline = 0;
+	send_timelines();
+	gw.filling = true;
+	gw.ready_by = now + READY_TIMEOUT;
 }
 
 /* ---- what the gateway says ---- */
@@ -405,7 +490,7 @@ handle_ready(Slice payload)
 	Reader		r = reader(payload);
 	uint32		number = read_u32(&r);
 
-	if (r.bad || reader_left(&r) != 0)
+	if (r.bad || reader_left(&r) != 0 || gateway_filling())
 		return false;
 	gateway_config_taken(number);
 	if (gw.state == GATEWAY_STARTING)

@@ -31,13 +31,24 @@ extern void gateway_service(int64 now, bool link_event);
 extern long gateway_timeout(int64 now);
 
 /*
- * May a message be sent?  False while no gateway is READY and while one has
- * not taken what it was sent: the WAL waits.
+ * A new gateway is given the past before it may listen: true from its start
+ * until gateway_filled(), which sends LISTEN.
+ */
+extern bool gateway_filling(void);
+extern void gateway_filled(void);
+
+/*
+ * May something be sent?  False while no gateway is READY or being filled, and
+ * while one has not taken what it was sent: the WAL waits.
  */
 extern bool gateway_has_room(void);
 
-/* Queues a message (copied); only when gateway_has_room(). */
+/* Queue something (copied); only when gateway_has_room().  History: only while filling. */
 extern void gateway_send(const LinkMessage *m);
+extern void gateway_send_history(uint32 age, const LinkMessage *m);
+extern void gateway_send_covered(const LinkPosition *p);
+extern void gateway_send_position(const LinkPosition *p);
+extern void gateway_send_session(const LinkSession *s);
 
 /* Writes what is queued, as far as the gateway takes it now. */
 extern void gateway_flush(void);

@@ -1,10 +1,11 @@
 /*
  * pending.c - transactions with messages whose end has not been read yet.
  *
- * A hash table by xid, filled and emptied by bus.c.  It holds no more entries
- * than there are open and prepared transactions: what a crash left behind goes
- * with the next record that tells which transactions run.  It also keeps
- * shared->held_prepared, which makes COMMIT PREPARED wake the worker.
+ * A hash table by xid, filled and emptied by bus.c, and another one by
+ * refill.c.  It holds no more entries than there are open and prepared
+ * transactions: what a crash left behind goes with the next record that tells
+ * which transactions run.  The owner's also keeps shared->held_prepared, which
+ * makes COMMIT PREPARED wake the worker, and the spool.
  */
 #include "postgres.h"
 
@@ -24,44 +25,66 @@ typedef struct PendingEntry
 	BusTransaction *transaction;
 } PendingEntry;
 
-static MemoryContext pending_context;
-static HTAB *pending;
+struct Pending
+{
+	MemoryContext context;
+	HTAB	   *table;
+	bool		owner;
+};
 
 static void spool_transaction(const BusTransaction *t);
 
-void
-pending_init(void)
+Pending *
+pending_new(bool owner)
 {
+	MemoryContext context = AllocSetContextCreate(TopMemoryContext, "pg_rooms transactions",
+												  ALLOCSET_DEFAULT_SIZES);
+	Pending    *p = MemoryContextAlloc(context, sizeof(Pending));
 	HASHCTL		control = {
 		.keysize = sizeof(TransactionId),
 		.entrysize = sizeof(PendingEntry),
+		.hcxt = context,
 	};
 
-	pending_context = AllocSetContextCreate(TopMemoryContext, "pg_rooms transactions",
-											ALLOCSET_DEFAULT_SIZES);
-	control.hcxt = pending_context;
-	pending = hash_create("pg_rooms pending transactions", 64, &control,
-						  HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-	pg_atomic_write_u32(&rooms_shared->held_prepared, 0);
+	p->context = context;
+	p->table = hash_create("pg_rooms pending transactions", 64, &control,
+						   HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	p->owner = owner;
+	if (owner)
+		pg_atomic_write_u32(&rooms_shared->held_prepared, 0);
+	return p;
+}
+
+void
+pending_free(Pending *p)
+{
+	HASH_SEQ_STATUS scan;
+	PendingEntry *entry;
+
+	Assert(!p->owner);
+	hash_seq_init(&scan, p->table);
+	while ((entry = hash_seq_search(&scan)) != NULL)
+		payload_free(&entry->transaction->record);
+	MemoryContextDelete(p->context);
 }
 
 BusTransaction *
-pending_find(TransactionId xid)
+pending_find(Pending *p, TransactionId xid)
 {
 	PendingEntry *entry;
 
-	if (hash_get_num_entries(pending) == 0)
+	if (hash_get_num_entries(p->table) == 0)
 		return NULL;
-	entry = hash_search(pending, &xid, HASH_FIND, NULL);
+	entry = hash_search(p->table, &xid, HASH_FIND, NULL);
 	return entry ? entry->transaction : NULL;
 }
 
 BusTransaction *
-pending_add(FullTransactionId xid)
+pending_add(Pending *p, FullTransactionId xid)
 {
-	BusTransaction *t = MemoryContextAllocZero(pending_context, sizeof(BusTransaction));
+	BusTransaction *t = MemoryContextAllocZero(p->context, sizeof(BusTransaction));
 	TransactionId key = XidFromFullTransactionId(xid);
-	PendingEntry *entry = hash_search(pending, &key, HASH_ENTER, NULL);
+	PendingEntry *entry = hash_search(p->table, &key, HASH_ENTER, NULL);
 
 	t->xid = xid;
 	entry->transaction = t;
@@ -69,11 +92,34 @@ pending_add(FullTransactionId xid)
 }
 
 BusTransaction *
-pending_add_silent(FullTransactionId xid)
+pending_add_silent(Pending *p, FullTransactionId xid)
 {
-	BusTransaction *t = pending_add(xid);
+	BusTransaction *t = pending_add(p, xid);
 
 	t->kept = true;
+	return t;
+}
+
+/* One that is here already came from the spool, or was left by a crash of the primary. */
+void
+pending_add_messages(Pending *p, BusTransaction *t, FullTransactionId xid, const WalEvent *e)
+{
+	if (t == NULL)
+		t = pending_add(p, xid);
+	payload_free(&t->record);
+	t->xid = xid;
+	t->record_start = e->lsn;
+	t->record_end = e->end;
+	t->kept = payload_keep(&t->record, e->record);
+}
+
+BusTransaction *
+pending_hole(Pending *p, XLogRecPtr lsn)
+{
+	BusTransaction *t = MemoryContextAllocZero(p->context, sizeof(BusTransaction));
+
+	t->hole = true;
+	t->commit = lsn;
 	return t;
 }
 
@@ -84,21 +130,23 @@ pending_is_silent(const BusTransaction *t)
 }
 
 BusTransaction *
-pending_take(TransactionId xid)
+pending_take(Pending *p, TransactionId xid)
 {
-	BusTransaction *t = pending_find(xid);
+	BusTransaction *t = pending_find(p, xid);
 
 	if (t != NULL)
-		hash_search(pending, &xid, HASH_REMOVE, NULL);
+		hash_search(p->table, &xid, HASH_REMOVE, NULL);
 	return t;
 }
 
 void
-pending_set_prepared(BusTransaction *t, bool prepared)
+pending_set_prepared(Pending *p, BusTransaction *t, bool prepared)
 {
 	if (t->prepared == prepared)
 		return;
 	t->prepared = prepared;
+	if (!p->owner)
+		return;
 	if (prepared)
 		pg_atomic_fetch_add_u32(&rooms_shared->held_prepared, 1);
 	else
@@ -106,12 +154,12 @@ pending_set_prepared(BusTransaction *t, bool prepared)
 }
 
 void
-pending_spool_prepared(void)
+pending_spool_prepared(Pending *p)
 {
 	HASH_SEQ_STATUS scan;
 	PendingEntry *entry;
 
-	hash_seq_init(&scan, pending);
+	hash_seq_init(&scan, p->table);
 	while ((entry = hash_seq_search(&scan)) != NULL)
 	{
 		BusTransaction *t = entry->transaction;
@@ -154,37 +202,37 @@ spool_transaction(const BusTransaction *t)
 }
 
 void
-pending_forget(BusTransaction *t)
+pending_forget(Pending *p, BusTransaction *t)
 {
-	if (t->prepared && !RecoveryInProgress())
-		spool_remove(t->xid);
-	pending_set_prepared(t, false);
+	if (t->prepared && p->owner && !RecoveryInProgress())
+		spool_done(t->xid);
+	pending_set_prepared(p, t, false);
 	payload_free(&t->record);
 	pfree(t);
 }
 
 void
-pending_purge_before(TransactionId oldest)
+pending_purge_before(Pending *p, TransactionId oldest)
 {
 	HASH_SEQ_STATUS scan;
 	PendingEntry *entry;
 
-	if (hash_get_num_entries(pending) == 0)
+	if (hash_get_num_entries(p->table) == 0)
 		return;
-	hash_seq_init(&scan, pending);
+	hash_seq_init(&scan, p->table);
 	while ((entry = hash_seq_search(&scan)) != NULL)
 		if (TransactionIdPrecedes(entry->xid, oldest))
-			pending_forget(pending_take(entry->xid));
+			pending_forget(p, pending_take(p, entry->xid));
 }
 
 void
-pending_purge_unprepared(void)
+pending_purge_unprepared(Pending *p)
 {
 	HASH_SEQ_STATUS scan;
 	PendingEntry *entry;
 
-	hash_seq_init(&scan, pending);
+	hash_seq_init(&scan, p->table);
 	while ((entry = hash_seq_search(&scan)) != NULL)
 		if (!entry->transaction->prepared)
-			pending_forget(pending_take(entry->xid));
+			pending_forget(p, pending_take(p, entry->xid));
 }

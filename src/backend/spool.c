@@ -13,19 +13,23 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
+#include <utime.h>
 
 #include "access/xlog.h"
 #include "port/pg_crc32c.h"
 #include "storage/fd.h"
 #include "utils/memutils.h"
 
+#include "backend/guc.h"
 #include "backend/spool.h"
 
 #define SPOOL_MAGIC		0x4c505350	/* "PSPL" */
 #define SPOOL_VERSION	1
 #define SPOOL_NAME_LENGTH 16		/* hexadecimal digits of the full xid */
 #define SPOOL_TEMPORARY ".tmp"
+#define SPOOL_DONE		".done"
 
 typedef struct SpoolHeader
 {
@@ -87,6 +91,11 @@ spool_read(FullTransactionId xid, SpoolRecord *r)
 
 	spool_path(path, xid, "");
 	fd = OpenTransientFile(path, O_RDONLY | PG_BINARY);
+	if (fd < 0 && errno == ENOENT)
+	{
+		spool_path(path, xid, SPOOL_DONE);
+		fd = OpenTransientFile(path, O_RDONLY | PG_BINARY);
+	}
 	if (fd < 0)
 	{
 		if (errno == ENOENT)
@@ -121,7 +130,7 @@ spool_read(FullTransactionId xid, SpoolRecord *r)
 void
 spool_remove(FullTransactionId xid)
 {
-	static const char *const suffixes[] = {"", SPOOL_TEMPORARY};
+	static const char *const suffixes[] = {"", SPOOL_TEMPORARY, SPOOL_DONE};
 
 	for (size_t i = 0; i < lengthof(suffixes); i++)
 	{
@@ -132,6 +141,65 @@ spool_remove(FullTransactionId xid)
 			ereport(WARNING,
 					(errcode_for_file_access(), errmsg("could not remove file \"%s\": %m", path)));
 	}
+}
+
+bool
+spool_exists(FullTransactionId xid)
+{
+	char		path[MAXPGPATH];
+
+	spool_path(path, xid, "");
+	if (access(path, F_OK) == 0)
+		return true;
+	spool_path(path, xid, SPOOL_DONE);
+	return access(path, F_OK) == 0;
+}
+
+void
+spool_done(FullTransactionId xid)
+{
+	char		path[MAXPGPATH];
+	char		done[MAXPGPATH];
+
+	if (rooms_recovery_window == 0)
+	{
+		spool_remove(xid);
+		return;
+	}
+	spool_path(path, xid, "");
+	spool_path(done, xid, SPOOL_DONE);
+	/* Its age counts from now on; whether it survives a crash of the machine does not matter. */
+	if (utime(path, NULL) != 0 || rename(path, done) != 0)
+	{
+		if (errno != ENOENT)
+			ereport(WARNING,
+					(errcode_for_file_access(), errmsg("could not rename file \"%s\": %m", path)));
+	}
+}
+
+void
+spool_sweep(int64 age)
+{
+	DIR		   *dir = AllocateDir(SPOOL_DIRECTORY);
+	struct dirent *entry;
+	struct stat st;
+	FullTransactionId xid;
+	char		path[MAXPGPATH];
+
+	if (dir == NULL && errno == ENOENT)
+		return;
+	while ((entry = ReadDirExtended(dir, SPOOL_DIRECTORY, LOG)) != NULL)
+	{
+		if (!name_xid(entry->d_name, &xid) || strcmp(entry->d_name + SPOOL_NAME_LENGTH, SPOOL_DONE) != 0)
+			continue;
+		spool_path(path, xid, SPOOL_DONE);
+		if (stat(path, &st) != 0 || (time(NULL) - st.st_mtime) * 1000 <= age)
+			continue;
+		if (unlink(path) != 0)
+			ereport(LOG,
+					(errcode_for_file_access(), errmsg("could not remove file \"%s\": %m", path)));
+	}
+	FreeDir(dir);
 }
 
 void

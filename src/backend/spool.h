@@ -16,8 +16,13 @@
  *                          again takes in what is there (bus.c says why so)
  *             PREPARE      a message record that was open is now held
  *             promotion    spool_write() for what is held (bus.c, take_over_prepared())
- *             COMMIT       deliver from memory or spool_read(), spool_remove()
- *             ROLLBACK     spool_remove()
+ *             COMMIT       deliver from memory or spool_read(), spool_done()
+ *             ROLLBACK     spool_done()
+ *             refill       (refill.c) spool_read() once more
+ *
+ * spool_done() removes the file; but with recovery_window set it renames it to
+ * <full xid>.done, because the WAL that a later refill reads may begin behind
+ * the message record.  spool_sweep() removes those files when the window is over.
  *
  * shared->held_prepared is written by the worker alone: how many transactions
  * it holds.  No wake-up is lost to that: a COMMIT PREPARED that still reads 0
@@ -55,11 +60,20 @@ typedef struct SpoolRecord
 extern void spool_write(const SpoolRecord *r);
 
 /*
- * Reads the file of xid; r->data is palloc'ed.  False if there is none, and
+ * Reads the file of xid, done or not; r->data is palloc'ed.  False if there is none, and
  * with a WARNING if it is damaged or of another cluster.  ERROR if it cannot
  * be opened.
  */
 extern bool spool_read(FullTransactionId xid, SpoolRecord *r);
+
+/* Is there a file, done or not? */
+extern bool spool_exists(FullTransactionId xid);
+
+/* The prepared transaction has ended.  Cannot fail; a WARNING tells of trouble. */
+extern void spool_done(FullTransactionId xid);
+
+/* Removes the files that have been done for more than `age` ms.  Never an ERROR. */
+extern void spool_sweep(int64 age);
 
 /* Removes what there is of xid's file.  Cannot fail; a WARNING tells of trouble. */
 extern void spool_remove(FullTransactionId xid);

@@ -1,10 +1,11 @@
 /*
  * wal_reader.c - the WAL as a sequence of the few events the bus needs.
  *
- * Called by bus.c in the worker.  The only file that knows XLogReader; it
- * reads with core's own page reader, read_local_xlog_page_no_wait()
- * (xlogutils.c), which stops at the flushed (standby: replayed) position and
- * follows timeline switches and promotion by itself.
+ * Called by bus.c, refill.c and wal_search.c in the worker.  The only file that
+ * knows XLogReader; it reads with core's own page reader,
+ * read_local_xlog_page_no_wait() (xlogutils.c), which stops at the flushed
+ * (standby: replayed) position and follows timeline switches and promotion by
+ * itself.
  *
  * What that reader asks of its caller:
  *
@@ -25,7 +26,7 @@
  * exists, and reported as one WAL_GAP.  Only want of memory or descriptors is
  * waited for.
  *
- * Memory: everything lives in reader_context, which dies with the reader.
+ * Memory: what XLogReader allocates lives in r->context, which is reset with it.
  * XLogReader's buffers only ever grow, and anybody may write a logical message
  * of 1 GB, so a reader that has met a large record is replaced.
  */
@@ -54,17 +55,20 @@
 /* A reader that has met a record of this size is not kept. */
 #define LARGE_RECORD (4 * 1024 * 1024)
 
-static MemoryContext reader_context = NULL;
-static XLogReaderState *xlog = NULL;	/* NULL: one is built at `position` */
-static bool positioned;			/* xlog stands on a record's start */
-static bool worn_out;			/* xlog has met a large record: replace it */
-static ReadLocalXLogPageNoWaitPrivate page_reader;
+struct WalReader
+{
+	MemoryContext context;		/* of xlog */
+	XLogReaderState *xlog;		/* NULL: one is built at `position` */
+	bool		positioned;		/* xlog stands on a record's start */
+	bool		worn_out;		/* xlog has met a large record: replace it */
+	ReadLocalXLogPageNoWaitPrivate page_reader;
 
-static XLogRecPtr position;		/* all before it has been read or given up */
-static XLogRecPtr gap_start = InvalidXLogRecPtr;	/* what lies between it and `position` was given up */
-static XLogRecPtr known_limit = InvalidXLogRecPtr;	/* wal_limit() some time ago */
-static XLogRecPtr limit_at_end = InvalidXLogRecPtr; /* wal_limit() before the read that found nothing */
-static char failure[512];		/* why the last READ_FAILED */
+	XLogRecPtr	position;		/* all before it has been read or given up */
+	XLogRecPtr	gap_start;		/* what lies between it and `position` was given up */
+	XLogRecPtr	known_limit;	/* wal_limit() some time ago */
+	XLogRecPtr	limit_at_end;	/* wal_limit() before the read that found nothing */
+	char		failure[512];	/* why the last READ_FAILED */
+};
 
 typedef enum ReadResult
 {
@@ -74,16 +78,17 @@ typedef enum ReadResult
 	READ_FAILED
 } ReadResult;
 
-static ReadResult read_guarded(XLogRecPtr stop, WalEventKind *kind, WalEvent *e);
-static ReadResult read_events(XLogRecPtr stop, WalEventKind *kind, WalEvent *e);
-static bool at_limit(void);
-static bool find_record(void);
-static bool classify(WalEventKind *kind, WalEvent *e);
-static bool classify_message(WalEventKind *kind, WalEvent *e);
-static bool classify_xact(WalEventKind *kind, WalEvent *e);
-static void log_shortage(void);
-static void close_reader(void);
-static bool skip_unreadable(void);
+static ReadResult read_guarded(WalReader *r, XLogRecPtr stop, WalEventKind *kind, WalEvent *e);
+static ReadResult read_events(WalReader *r, XLogRecPtr stop, WalEventKind *kind, WalEvent *e);
+static bool at_limit(WalReader *r);
+static bool find_record(WalReader *r);
+static bool classify(WalReader *r, WalEventKind *kind, WalEvent *e);
+static bool classify_message(WalReader *r, WalEventKind *kind, WalEvent *e);
+static bool classify_xact(WalReader *r, WalEventKind *kind, WalEvent *e);
+static bool classify_running(WalReader *r, WalEventKind *kind, WalEvent *e);
+static void log_shortage(WalReader *r);
+static void close_reader(WalReader *r);
+static bool skip_unreadable(WalReader *r);
 static XLogRecPtr oldest_wal_after(XLogRecPtr lsn);
 
 XLogRecPtr
@@ -126,32 +131,87 @@ wal_timeline_of(XLogRecPtr lsn)
 	return tliOfPointInHistory(lsn, history);
 }
 
-void
-wal_reader_begin(XLogRecPtr at)
+/*
+ * Records carry 32 bits.  Whatever is in the WAL is no more than 2^32 xids
+ * behind the next one to be assigned, which on a standby replay keeps ahead of
+ * the records that may be read.
+ */
+FullTransactionId
+wal_full_xid(TransactionId xid)
 {
-	close_reader();
-	position = at;
-	gap_start = InvalidXLogRecPtr;
-	known_limit = InvalidXLogRecPtr;
-	limit_at_end = InvalidXLogRecPtr;
+	FullTransactionId next = ReadNextFullTransactionId();
+	uint32		epoch = EpochFromFullTransactionId(next);
+
+	if (xid > XidFromFullTransactionId(next) && epoch > 0)
+		epoch--;
+	return FullTransactionIdFromEpochAndXid(epoch, xid);
+}
+
+LinkTimeline *
+wal_timelines(uint32 *count)
+{
+	TimeLineID	current;
+	List	   *history;
+	LinkTimeline *list;
+
+	(void) wal_limit(&current);
+	history = readTimeLineHistory(current); /* newest first */
+	*count = Min(list_length(history), LINK_MAX_TIMELINES);
+	list = palloc(*count * sizeof(LinkTimeline));
+	for (uint32 i = 0; i < *count; i++)
+	{
+		const TimeLineHistoryEntry *entry = list_nth(history, i);
+
+		list[*count - 1 - i] = (LinkTimeline) {
+			.timeline = entry->tli,
+			.begin = entry->begin,
+			.end = entry->end == InvalidXLogRecPtr ? UINT64_MAX : entry->end
+		};
+	}
+	list_free_deep(history);
+	return list;
 }
 
 XLogRecPtr
-wal_reader_position(void)
+wal_oldest(void)
 {
-	return position;
+	return oldest_wal_after(InvalidXLogRecPtr);
+}
+
+WalReader *
+wal_reader_new(XLogRecPtr at)
+{
+	WalReader  *r = MemoryContextAllocZero(TopMemoryContext, sizeof(WalReader));
+
+	r->context = AllocSetContextCreate(TopMemoryContext, "pg_rooms WAL reader", ALLOCSET_DEFAULT_SIZES);
+	r->position = at;
+	return r;
+}
+
+void
+wal_reader_free(WalReader *r)
+{
+	close_reader(r);
+	MemoryContextDelete(r->context);
+	pfree(r);
+}
+
+XLogRecPtr
+wal_reader_position(const WalReader *r)
+{
+	return r->position;
 }
 
 bool
-wal_reader_drained(void)
+wal_reader_drained(const WalReader *r)
 {
 	TimeLineID	ignored;
 
-	return wal_limit(&ignored) == limit_at_end;
+	return wal_limit(&ignored) == r->limit_at_end;
 }
 
 WalEventKind
-wal_reader_next(XLogRecPtr stop, WalEvent *e)
+wal_reader_next(WalReader *r, XLogRecPtr stop, WalEvent *e)
 {
 	for (;;)
 	{
@@ -160,16 +220,16 @@ wal_reader_next(XLogRecPtr stop, WalEvent *e)
 		TimeLineID	ignored;
 
 		CHECK_FOR_INTERRUPTS();
-		switch (read_guarded(stop, &kind, e))
+		switch (read_guarded(r, stop, &kind, e))
 		{
 			case READ_EVENT:
 				return kind;
 			case READ_INTERRUPTED:
 				continue;
 			case READ_FAILED:
-				if (skip_unreadable())
+				if (skip_unreadable(r))
 					continue;
-				limit_at_end = wal_limit(&ignored);
+				r->limit_at_end = wal_limit(&ignored);
 				return WAL_END;
 			case READ_END:
 				break;
@@ -177,9 +237,9 @@ wal_reader_next(XLogRecPtr stop, WalEvent *e)
 
 		/* "Nothing" counts only if the limit did not move after the read began. */
 		limit = wal_limit(&ignored);
-		if (limit == limit_at_end)
+		if (limit == r->limit_at_end)
 			return WAL_END;
-		limit_at_end = limit;
+		r->limit_at_end = limit;
 	}
 }
 
@@ -188,18 +248,15 @@ wal_reader_next(XLogRecPtr stop, WalEvent *e)
  * and the WAL is still there then: that is no more than "nothing now".
  */
 static ReadResult
-read_guarded(XLogRecPtr stop, WalEventKind *kind, WalEvent *e)
+read_guarded(WalReader *r, XLogRecPtr stop, WalEventKind *kind, WalEvent *e)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	volatile ReadResult result = READ_FAILED;
 
-	if (reader_context == NULL)
-		reader_context = AllocSetContextCreate(TopMemoryContext, "pg_rooms WAL reader",
-											   ALLOCSET_DEFAULT_SIZES);
 	PG_TRY();
 	{
-		MemoryContextSwitchTo(reader_context);
-		result = read_events(stop, kind, e);
+		MemoryContextSwitchTo(r->context);
+		result = read_events(r, stop, kind, e);
 	}
 	PG_CATCH();
 	{
@@ -208,14 +265,14 @@ read_guarded(XLogRecPtr stop, WalEventKind *kind, WalEvent *e)
 		MemoryContextSwitchTo(caller);
 		error = CopyErrorData();
 		FlushErrorState();
-		strlcpy(failure, error->message, sizeof(failure));
+		strlcpy(r->failure, error->message, sizeof(r->failure));
 		if (ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_INSUFFICIENT_RESOURCES)
 		{
-			log_shortage();
+			log_shortage(r);
 			result = READ_END;
 		}
 		FreeErrorData(error);
-		close_reader();
+		close_reader(r);
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(caller);
@@ -224,7 +281,7 @@ read_guarded(XLogRecPtr stop, WalEventKind *kind, WalEvent *e)
 
 /* Says so at most once a minute; the next try comes with the next poll. */
 static void
-log_shortage(void)
+log_shortage(WalReader *r)
 {
 	static TimestampTz last = 0;
 	TimestampTz now = GetCurrentTimestamp();
@@ -233,51 +290,51 @@ log_shortage(void)
 		return;
 	last = now;
 	ereport(LOG,
-			(errmsg("pg_rooms cannot read WAL for the time being: %s", failure)));
+			(errmsg("pg_rooms cannot read WAL for the time being: %s", r->failure)));
 }
 
 /* Reads until there is an event.  Pending interrupts are left to the caller, outside PG_TRY. */
 static ReadResult
-read_events(XLogRecPtr stop, WalEventKind *kind, WalEvent *e)
+read_events(WalReader *r, XLogRecPtr stop, WalEventKind *kind, WalEvent *e)
 {
 	while (!InterruptPending)
 	{
 		char	   *errormsg = NULL;
 
-		if (worn_out)
-			close_reader();
-		page_reader.end_of_wal = false;
-		if (!positioned && !find_record())
+		if (r->worn_out)
+			close_reader(r);
+		r->page_reader.end_of_wal = false;
+		if (!r->positioned && !find_record(r))
 		{
-			if (page_reader.end_of_wal)
+			if (r->page_reader.end_of_wal)
 				return READ_END;
-			strlcpy(failure, "no valid record found", sizeof(failure));
+			strlcpy(r->failure, "no valid record found", sizeof(r->failure));
 			return READ_FAILED;
 		}
-		if (gap_start != InvalidXLogRecPtr)
+		if (r->gap_start != InvalidXLogRecPtr)
 		{
-			*e = (WalEvent) {.lsn = gap_start, .end = position};
+			*e = (WalEvent) {.lsn = r->gap_start, .end = r->position};
 			*kind = WAL_GAP;
-			gap_start = InvalidXLogRecPtr;
+			r->gap_start = InvalidXLogRecPtr;
 			return READ_EVENT;
 		}
-		if (position >= stop)
+		if (r->position >= stop)
 		{
 			*kind = WAL_MORE;
 			return READ_EVENT;
 		}
-		if (at_limit())
+		if (at_limit(r))
 			return READ_END;
-		if (XLogReadRecord(xlog, &errormsg) == NULL)
+		if (XLogReadRecord(r->xlog, &errormsg) == NULL)
 		{
-			if (page_reader.end_of_wal)
+			if (r->page_reader.end_of_wal)
 				return READ_END;
-			strlcpy(failure, errormsg ? errormsg : "no record found", sizeof(failure));
+			strlcpy(r->failure, errormsg ? errormsg : "no record found", sizeof(r->failure));
 			return READ_FAILED;
 		}
-		position = xlog->EndRecPtr;
-		worn_out = XLogRecGetTotalLen(xlog) >= LARGE_RECORD;
-		if (classify(kind, e))
+		r->position = r->xlog->EndRecPtr;
+		r->worn_out = XLogRecGetTotalLen(r->xlog) >= LARGE_RECORD;
+		if (classify(r, kind, e))
 			return READ_EVENT;
 	}
 	return READ_INTERRUPTED;
@@ -290,56 +347,55 @@ read_events(XLogRecPtr stop, WalEventKind *kind, WalEvent *e)
  * for here.
  */
 static bool
-at_limit(void)
+at_limit(WalReader *r)
 {
 	TimeLineID	ignored;
 
-	if (position >= known_limit)
-		known_limit = wal_limit(&ignored);
-	return position >= known_limit;
+	if (r->position >= r->known_limit)
+		r->known_limit = wal_limit(&ignored);
+	return r->position >= r->known_limit;
 }
 
 /* Puts a reader, a new one if need be, on the first record at or after `position`. */
 static bool
-find_record(void)
+find_record(WalReader *r)
 {
 	XLogRecPtr	found;
 
-	if (xlog == NULL)
+	if (r->xlog == NULL)
 	{
-		xlog = XLogReaderAllocate(wal_segment_size, NULL,
+		r->xlog = XLogReaderAllocate(wal_segment_size, NULL,
 									XL_ROUTINE(.page_read = &read_local_xlog_page_no_wait,
 											   .segment_open = &wal_segment_open,
 											   .segment_close = &wal_segment_close),
-									&page_reader);
-		if (xlog == NULL)
+									&r->page_reader);
+		if (r->xlog == NULL)
 			ereport(ERROR,
 					(errcode(ERRCODE_OUT_OF_MEMORY),
 					 errmsg("out of memory")));
-		xlog->system_identifier = GetSystemIdentifier();
+		r->xlog->system_identifier = GetSystemIdentifier();
 	}
-	found = XLogFindNextRecord(xlog, position);
+	found = XLogFindNextRecord(r->xlog, r->position);
 	if (found == InvalidXLogRecPtr)
 		return false;
-	position = found;
-	positioned = true;
+	r->position = found;
+	r->positioned = true;
 	return true;
 }
 
 static void
-close_reader(void)
+close_reader(WalReader *r)
 {
 	/*
 	 * Not XLogReaderFree(): after an ERROR its buffer may be freed already.
 	 * The memory goes with the context.
 	 */
-	if (xlog != NULL && xlog->seg.ws_file >= 0)
-		wal_segment_close(xlog);
-	xlog = NULL;
-	positioned = false;
-	worn_out = false;
-	if (reader_context != NULL)
-		MemoryContextReset(reader_context);
+	if (r->xlog != NULL && r->xlog->seg.ws_file >= 0)
+		wal_segment_close(r->xlog);
+	r->xlog = NULL;
+	r->positioned = false;
+	r->worn_out = false;
+	MemoryContextReset(r->context);
 }
 
 /*
@@ -348,21 +404,21 @@ close_reader(void)
  * WAL can help.
  */
 static bool
-skip_unreadable(void)
+skip_unreadable(WalReader *r)
 {
-	XLogRecPtr	next = oldest_wal_after(position);
+	XLogRecPtr	next = oldest_wal_after(r->position);
 
-	if (gap_start == InvalidXLogRecPtr)
+	if (r->gap_start == InvalidXLogRecPtr)
 	{
-		gap_start = position;
+		r->gap_start = r->position;
 		ereport(WARNING,
 				(errmsg("pg_rooms could not read WAL at %X/%X: %s",
-						LSN_FORMAT_ARGS(position), failure)));
+						LSN_FORMAT_ARGS(r->position), r->failure)));
 	}
-	close_reader();
-	if (next <= position)
+	close_reader(r);
+	if (next <= r->position)
 		return false;
-	position = next;
+	r->position = next;
 	return true;
 }
 
@@ -394,27 +450,25 @@ oldest_wal_after(XLogRecPtr lsn)
 
 /* Is the record that was just read one of those the bus needs? */
 static bool
-classify(WalEventKind *kind, WalEvent *e)
+classify(WalReader *r, WalEventKind *kind, WalEvent *e)
 {
-	uint8		info = XLogRecGetInfo(xlog) & ~XLR_INFO_MASK;
+	uint8		info = XLogRecGetInfo(r->xlog) & ~XLR_INFO_MASK;
 
 	*e = (WalEvent) {
-		.xid = XLogRecGetXid(xlog),
-		.lsn = xlog->ReadRecPtr,
-		.end = xlog->EndRecPtr
+		.xid = XLogRecGetXid(r->xlog),
+		.lsn = r->xlog->ReadRecPtr,
+		.end = r->xlog->EndRecPtr
 	};
-	switch (XLogRecGetRmid(xlog))
+	switch (XLogRecGetRmid(r->xlog))
 	{
 		case RM_LOGICALMSG_ID:
-			return classify_message(kind, e);
+			return classify_message(r, kind, e);
 		case RM_XACT_ID:
-			return classify_xact(kind, e);
+			return classify_xact(r, kind, e);
 		case RM_STANDBY_ID:
 			if (info != XLOG_RUNNING_XACTS)
 				return false;
-			e->xid = ((xl_running_xacts *) XLogRecGetData(xlog))->oldestRunningXid;
-			*kind = WAL_RUNNING;
-			return true;
+			return classify_running(r, kind, e);
 		case RM_XLOG_ID:
 			if (info != XLOG_CHECKPOINT_SHUTDOWN && info != XLOG_END_OF_RECOVERY)
 				return false;
@@ -430,10 +484,10 @@ classify(WalEventKind *kind, WalEvent *e)
  * pg_logical_emit_message() cannot write (logical/message.c).
  */
 static bool
-classify_message(WalEventKind *kind, WalEvent *e)
+classify_message(WalReader *r, WalEventKind *kind, WalEvent *e)
 {
-	const xl_logical_message *m = (xl_logical_message *) XLogRecGetData(xlog);
-	Size		length = XLogRecGetDataLen(xlog);
+	const xl_logical_message *m = (xl_logical_message *) XLogRecGetData(r->xlog);
+	Size		length = XLogRecGetDataLen(r->xlog);
 
 	if (length < SizeOfLogicalMessage + sizeof(ENVELOPE_PREFIX) ||
 		m->dbId != InvalidOid || !m->transactional ||
@@ -454,17 +508,19 @@ classify_message(WalEventKind *kind, WalEvent *e)
  * in another transaction: theirs is the xid in the record's body.
  */
 static bool
-classify_xact(WalEventKind *kind, WalEvent *e)
+classify_xact(WalReader *r, WalEventKind *kind, WalEvent *e)
 {
-	uint8		info = XLogRecGetInfo(xlog);
-	char	   *data = XLogRecGetData(xlog);
+	uint8		info = XLogRecGetInfo(r->xlog);
+	char	   *data = XLogRecGetData(r->xlog);
 
 	switch (info & XLOG_XACT_OPMASK)
 	{
 		case XLOG_XACT_COMMIT:
+			e->time = ((xl_xact_commit *) data)->xact_time;
 			*kind = WAL_COMMIT;
 			return TransactionIdIsNormal(e->xid);
 		case XLOG_XACT_ABORT:
+			e->time = ((xl_xact_abort *) data)->xact_time;
 			*kind = WAL_ABORT;
 			return TransactionIdIsNormal(e->xid);
 		case XLOG_XACT_PREPARE:
@@ -477,6 +533,7 @@ classify_xact(WalEventKind *kind, WalEvent *e)
 
 				ParseCommitRecord(info, (xl_xact_commit *) data, &commit);
 				e->xid = commit.twophase_xid;
+				e->time = commit.xact_time;
 				e->two_phase = true;
 				*kind = WAL_COMMIT;
 				return true;
@@ -487,6 +544,7 @@ classify_xact(WalEventKind *kind, WalEvent *e)
 
 				ParseAbortRecord(info, (xl_xact_abort *) data, &abort);
 				e->xid = abort.twophase_xid;
+				e->time = abort.xact_time;
 				e->two_phase = true;
 				*kind = WAL_ABORT;
 				return true;
@@ -494,4 +552,17 @@ classify_xact(WalEventKind *kind, WalEvent *e)
 		default:
 			return false;
 	}
+}
+
+/* The top-level xids come first in the list (LogCurrentRunningXacts() in standby.c). */
+static bool
+classify_running(WalReader *r, WalEventKind *kind, WalEvent *e)
+{
+	const xl_running_xacts *running = (xl_running_xacts *) XLogRecGetData(r->xlog);
+
+	e->xid = running->oldestRunningXid;
+	e->running = running->xids;
+	e->running_count = running->xcnt;
+	*kind = WAL_RUNNING;
+	return true;
 }

@@ -1,15 +1,18 @@
 /*
  * wal_reader.h - the WAL as a sequence of the few events the bus needs.
  *
- * Used by bus.c alone.  Nothing else knows XLogReader, so that it can be
- * replaced by something leaner.
+ * Used by bus.c for what is new, by refill.c and wal_search.c for what is past.
+ * Nothing else knows XLogReader, so that it can be replaced by something leaner.
  */
 #ifndef ROOMS_BACKEND_WAL_READER_H
 #define ROOMS_BACKEND_WAL_READER_H
 
 #include "postgres.h"
 
+#include "access/transam.h"
 #include "access/xlogdefs.h"
+#include "datatype/timestamp.h"
+#include "wire/link.h"
 #include "wire/slice.h"
 
 typedef enum WalEventKind
@@ -32,7 +35,12 @@ typedef struct WalEvent
 	XLogRecPtr	lsn;			/* the record's start */
 	XLogRecPtr	end;
 	Slice		record;			/* lives until the next wal_reader_next() */
+	TimestampTz time;			/* of WAL_COMMIT and WAL_ABORT */
+	const TransactionId *running;	/* of WAL_RUNNING: the top-level ones; lives as long as `record` */
+	uint32		running_count;
 } WalEvent;
+
+typedef struct WalReader WalReader;
 
 /*
  * Up to where WAL may be read now, and the timeline that is written or
@@ -43,19 +51,29 @@ extern XLogRecPtr wal_limit(TimeLineID *timeline);
 /* The timeline that `lsn`, which has been read, belongs to. */
 extern TimeLineID wal_timeline_of(XLogRecPtr lsn);
 
+/* The full one of an xid that is in the WAL. */
+extern FullTransactionId wal_full_xid(TransactionId xid);
+
+/* The server's timelines, oldest first, at most LINK_MAX_TIMELINES; palloc'ed. */
+extern LinkTimeline *wal_timelines(uint32 *count);
+
+/* The start of the oldest segment in pg_wal, or the limit. */
+extern XLogRecPtr wal_oldest(void);
+
 /* Reads on with the first record that starts at `at` or later; `at` need not be a record's start. */
-extern void wal_reader_begin(XLogRecPtr at);
+extern WalReader *wal_reader_new(XLogRecPtr at);
+extern void wal_reader_free(WalReader *r);
 
 /*
  * The next event; WAL_MORE once `stop` has been passed.  An ERROR is raised
  * only for interrupts and when pg_wal itself cannot be listed.
  */
-extern WalEventKind wal_reader_next(XLogRecPtr stop, WalEvent *e);
+extern WalEventKind wal_reader_next(WalReader *r, XLogRecPtr stop, WalEvent *e);
 
 /* Everything before this has been read. */
-extern XLogRecPtr wal_reader_position(void);
+extern XLogRecPtr wal_reader_position(const WalReader *r);
 
 /* True if no WAL has come since wal_reader_next() gave WAL_END. */
-extern bool wal_reader_drained(void);
+extern bool wal_reader_drained(const WalReader *r);
 
 #endif							/* ROOMS_BACKEND_WAL_READER_H */

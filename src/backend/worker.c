@@ -9,7 +9,7 @@
  *
  * Each turn of the loop: latch, interrupts, reload, listen.c, gateway_process.c,
  * then messages from the bus as long as the gateway is READY and takes them,
- * then sleep.  With no gateway the bus is not read: the WAL waits.
+ * then sleep.  A new gateway is first given the past (refill.c).  With no gateway the bus is not read: the WAL waits.
  *
  * Sleeping.  A commit sets our latch only while worker_sleeping is 1
  * (shared_wake_worker()).  So: set it, full barrier, look once more whether
@@ -43,8 +43,11 @@
 
 #include "backend/bus.h"
 #include "backend/gateway_process.h"
+#include "backend/guc.h"
 #include "backend/listen.h"
+#include "backend/refill.h"
 #include "backend/shared.h"
+#include "backend/spool.h"
 #include "backend/worker.h"
 
 /* Sleeps, in ms. */
@@ -55,6 +58,7 @@
 #define POLL_GATED_LONG 10		/* ... and has been for long: a synchronous standby is missing */
 #define GATED_LONG		100		/* polls */
 
+#define POSITION_INTERVAL 1000	/* ms */
 #define TURN_MESSAGES	1000	/* then the other duties are looked at */
 
 /* What a turn found on the bus. */
@@ -66,10 +70,15 @@ typedef enum Bus
 	BUS_EMPTY
 } Bus;
 
+static XLogRecPtr position_sent;	/* to this gateway */
+
 static void publish(void);
 static void unpublish(int code, Datum arg);
 static void reload(void);
 static Bus	deliver(void);
+static Bus	fill(void);
+static void send_covered(const LinkMessage *hole);
+static void send_position(int64 now);
 static bool sleep_until_needed(Bus bus);
 static long bus_timeout(Bus bus);
 static void wait_events(WaitEventSet **set, int *link_position);
@@ -113,7 +122,8 @@ rooms_worker_main(Datum arg pg_attribute_unused())
 			gateway_listen();
 		gateway_service(now, link_event);
 
-		bus = deliver();
+		bus = gateway_filling() ? fill() : deliver();
+		send_position(now);
 		gateway_flush();
 
 		link_event = sleep_until_needed(bus);
@@ -178,6 +188,9 @@ deliver(void)
 			case BUS_MESSAGE:
 				gateway_send(&m);
 				break;
+			case BUS_HOLE:
+				send_covered(&m);
+				break;
 			case BUS_GATED:
 				return more ? BUS_BUSY : BUS_WAITING;
 			case BUS_IDLE:
@@ -185,6 +198,70 @@ deliver(void)
 		}
 	}
 	return BUS_BUSY;
+}
+
+/* Gives a new gateway the past. */
+static Bus
+fill(void)
+{
+	static uint32 filled_generation = 0;
+	uint32		generation;
+	bool		ignored;
+
+	(void) gateway_socket(&generation, &ignored);
+	if (generation != filled_generation)
+	{
+		filled_generation = generation;
+		spool_sweep(rooms_recovery_window);
+		refill_begin();
+	}
+	for (int i = 0; i < TURN_MESSAGES; i++)
+	{
+		RefillEvent e;
+
+		if (!gateway_has_room())
+			return BUS_UNREAD;
+		switch (refill_next(&e))
+		{
+			case REFILL_MESSAGE:
+				gateway_send_history(e.age, &e.message);
+				break;
+			case REFILL_COVERED:
+				gateway_send_covered(&e.position);
+				break;
+			case REFILL_MORE:
+				return BUS_BUSY;
+			case REFILL_END:
+				position_sent = InvalidXLogRecPtr;
+				gateway_filled();
+				return BUS_UNREAD;
+		}
+	}
+	return BUS_BUSY;
+}
+
+static void
+send_covered(const LinkMessage *hole)
+{
+	gateway_send_covered(&(LinkPosition) {.timeline = hole->timeline, .lsn = hole->lsn});
+}
+
+/* Once a second, so that the offsets of an idle client do not grow old. */
+static void
+send_position(int64 now)
+{
+	static int64 next = 0;
+	XLogRecPtr	lsn;
+	TimeLineID	timeline;
+
+	if (rooms_recovery_window == 0 || now < next || !gateway_ready() || !gateway_has_room())
+		return;
+	next = now + POSITION_INTERVAL;
+	lsn = bus_position(&timeline);
+	if (lsn == position_sent)
+		return;
+	position_sent = lsn;
+	gateway_send_position(&(LinkPosition) {.timeline = timeline, .lsn = lsn});
 }
 
 /* True: something has happened on the link. */

@@ -54,6 +54,7 @@
 #define WORKER_COUNTERS(C) \
 	C(BUS_TRANSACTIONS, "bus_transactions")		/* committed transactions with messages */ \
 	C(BUS_MESSAGES, "bus_messages")				/* messages handed to the gateway */ \
+	C(BUS_HISTORY_MESSAGES, "bus_history_messages")	/* ... again, for its history */ \
 	C(BUS_GATED, "bus_gated")					/* commits that had to wait for visibility */ \
 	C(BUS_GATE_BLOCKED, "bus_gate_blocked")		/* ... for more than 5 s */ \
 	C(BUS_GAPS, "bus_gaps")						/* times that WAL was gone before it was read */ \
