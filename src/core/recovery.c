@@ -650,6 +650,7 @@ recovery_attach(Stay *stay, Socket *socket)
 	socket->stay = stay;
 	stay->socket = socket;
 	stay->since = stay->cursor;
+	stay->fed = false;
 	memcpy(socket->caller->sid, stay->caller->sid, sizeof(stay->caller->sid));
 	for (uint32_t i = 0; i < stay->rooms.room_count; i++)
 		stay->rooms.rooms[i].checked = false;

@@ -45,6 +45,7 @@ typedef struct Stay
 	uint8_t		key[STAY_KEY];
 	char		pid[PID_LENGTH + 1];	/* "": it came from the session table, which has only the key */
 	bool		feeding;		/* claimed, and missed messages are being sent */
+	bool		fed;			/* ... and some were sent */
 	bool		departs;		/* not live, and on_disconnect has not run: the gateway had died */
 	bool		told;			/* the worker knows of it as it is */
 	Position	since;

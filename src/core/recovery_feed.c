@@ -109,8 +109,11 @@ feed_one(void *ctx, const HistoryEntry *e)
 			return false;
 		session_push(s, s->base64 ? frame_base64(e->frame) : e->frame);
 		s->server->counters[COUNTER_DELIVERIES]++;
+		stay->fed = true;
 	}
 	stay->cursor = e->at;
+	if (!stay->fed)
+		stay->since = e->at;
 	return true;
 }
 
@@ -152,6 +155,8 @@ finish(Stay *stay)
 	}
 	recovery_unlink(stay);
 	stay->feeding = stay->departs = false;
+	if (!stay->fed)
+		stay->since = s->recovery.newest;	/* nothing of what came concerned it */
 	stay->pinged = stay->since;
 	s->counters[COUNTER_RECOVERED]++;
 	socket_connected(socket);

@@ -607,6 +607,21 @@ messages(void)
 	SAID(a, "42[\"a\",\"1.15.1\"] " CONNECTED);
 	rig_stop();
 
+	unit_case("... also twice, before the first pong");
+	start();
+	a = rig_connect(0, "1", "t");
+	for (int i = 0; i < 3; i++)
+	{
+		drop(a);
+		emit("user:9", "2[\"x\"]");
+		rig_wait(WINDOW - 100);
+		emit("user:9", "2[\"x\"]");
+		a = back(i, a->pid, NULL);
+		SAID(a, CONNECTED);
+	}
+	CHECK(counter(COUNTER_RECOVERED) == 3);
+	rig_stop();
+
 	unit_case("... but not the pong for a ping that was before a message");
 	start();
 	a = rig_connect(0, "1", "t");
