@@ -51,6 +51,7 @@ shared_preload_libraries = 'pg_rooms'
 pg_rooms.database = 'demo'
 pg_rooms.listen_addresses = '127.0.0.1'
 pg_rooms.port = $port
+pg_rooms.recovery_window = '2min'
 pg_rooms.document_root = '$work/public'
 pg_rooms.jwt_secret = '$(od -An -N24 -tx1 /dev/urandom | tr -d ' \n')'
 CONF

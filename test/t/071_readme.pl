@@ -58,7 +58,7 @@ $node->poll_query_until('app', q{SELECT value = 1 FROM rooms.stats WHERE name = 
 sub page_of
 {
 	my ($origin, %more) = @_;
-	return $rooms->client(token => $token, url => "http://$here", options => { extraHeaders => { origin => $origin } }, %more);
+	return $rooms->client(auth => { token => $token, recovery => JSON::PP::false }, url => "http://$here", options => { extraHeaders => { origin => $origin } }, %more);
 }
 my ($allowed) = Rooms::readme('conf') =~ /allowed_origins = '([^']*)'/;
 for my $transport ('polling', 'websocket')
