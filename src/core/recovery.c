@@ -588,7 +588,7 @@ refuse(Server *s, GatewayCounter why)
 	return NULL;
 }
 
-/* Sets stay->cursor.  False: not all that the client has missed is known. */
+/* Sets stay->cursor.  False: what the client has missed is not known, or not all of it. */
 static bool
 find_start(Stay *stay, const Wish *wish)
 {
@@ -602,6 +602,15 @@ find_start(Stay *stay, const Wish *wish)
 			return false;
 		stay->cursor = position_later(stay->since, offset);
 	}
+
+	/*
+	 * What came before the answer to its CONNECT the stock client keeps, also
+	 * over the next drop, and gives to the application when the next answer
+	 * comes, whatever was sent again meanwhile.  If its offset does not say
+	 * that it has had that answer, it might get messages twice.
+	 */
+	if (position_compare(&stay->replayed, &stay->cursor) > 0)
+		return false;
 	return is_ours(s, &stay->cursor) && history_covers(s->recovery.history, &stay->cursor) &&
 		position_compare(&stay->cursor, &stay->log_from) >= 0;
 }
@@ -650,7 +659,6 @@ recovery_attach(Stay *stay, Socket *socket)
 	socket->stay = stay;
 	stay->socket = socket;
 	stay->since = stay->cursor;
-	stay->fed = false;
 	memcpy(socket->caller->sid, stay->caller->sid, sizeof(stay->caller->sid));
 	for (uint32_t i = 0; i < stay->rooms.room_count; i++)
 		stay->rooms.rooms[i].checked = false;

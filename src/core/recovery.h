@@ -45,12 +45,12 @@ typedef struct Stay
 	uint8_t		key[STAY_KEY];
 	char		pid[PID_LENGTH + 1];	/* "": it came from the session table, which has only the key */
 	bool		feeding;		/* claimed, and missed messages are being sent */
-	bool		fed;			/* ... and some were sent */
 	bool		departs;		/* not live, and on_disconnect has not run: the gateway had died */
 	bool		told;			/* the worker knows of it as it is */
 	Position	since;
 	Position	pinged;			/* what `since` will be when the pong comes */
 	Position	cursor;			/* claimed: what stands behind it is still to be sent */
+	Position	replayed;		/* the last missed message that was sent */
 	Position	log_from;		/* what was logged up to here is forgotten */
 	Position	known;			/* from the session table: commands up to here were applied */
 	Text		log;			/* joins and leaves, see recovery.c */

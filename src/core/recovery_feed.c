@@ -93,6 +93,13 @@ is_excepted(const Feed *f, const HistoryEntry *e)
 	return false;
 }
 
+/* ... in this claim? */
+static bool
+has_replayed(const Stay *stay)
+{
+	return position_compare(&stay->replayed, &stay->since) > 0;
+}
+
 /* At most half of what may wait is put into the queue, or one message. */
 static bool
 feed_one(void *ctx, const HistoryEntry *e)
@@ -109,11 +116,11 @@ feed_one(void *ctx, const HistoryEntry *e)
 			return false;
 		session_push(s, s->base64 ? frame_base64(e->frame) : e->frame);
 		s->server->counters[COUNTER_DELIVERIES]++;
-		stay->fed = true;
+		stay->replayed = e->at;
 	}
-	stay->cursor = e->at;
-	if (!stay->fed)
+	else if (!has_replayed(stay))
 		stay->since = e->at;
+	stay->cursor = e->at;
 	return true;
 }
 
@@ -137,6 +144,8 @@ recovery_feed(Socket *socket)
 	free(f.ranges);
 	if (!f.full)
 		finish(f.stay);
+	else
+		recovery_tell(f.stay);
 }
 
 /* It has everything: from here on it is live. */
@@ -155,7 +164,7 @@ finish(Stay *stay)
 	}
 	recovery_unlink(stay);
 	stay->feeding = stay->departs = false;
-	if (!stay->fed)
+	if (!has_replayed(stay))
 		stay->since = s->recovery.newest;	/* nothing of what came concerned it */
 	stay->pinged = stay->since;
 	s->counters[COUNTER_RECOVERED]++;

@@ -9,7 +9,7 @@
  *   value    u8 version | u8 departs | string sid | string namespace |
  *            text user | text tenant | text role | text claims |
  *            string auth | string address | string headers | string query | u64 issued |
- *            position since | position log_from | position known |
+ *            position since | position replayed | position log_from | position known |
  *            list rooms (u8 by_rule | name) | string log
  *   text     u8 0, or u8 1 | string
  *
@@ -119,6 +119,7 @@ encode(Text *t, const Stay *stay)
 	text_add_item(t, all ? c->peer->known.query : (Slice) {0});
 	add_u64(t, (uint64_t) c->peer->known.issued);
 	add_position(t, stay->since);
+	add_position(t, stay->replayed);
 	add_position(t, stay->log_from);
 	add_position(t, stay->server->recovery.newest);
 	add_u32(t, m->room_count);
@@ -320,6 +321,7 @@ server_session(Server *s, Slice key, Slice value, uint64_t now)
 	Slice		auth,
 				log;
 	Position	since,
+				replayed,
 				log_from,
 				known;
 	EnvelopeList rooms;
@@ -336,6 +338,7 @@ server_session(Server *s, Slice key, Slice value, uint64_t now)
 	peer.query = read_string(&r);
 	peer.issued = (int64_t) read_u64(&r);
 	since = recovery_read_position(&r);
+	replayed = recovery_read_position(&r);
 	log_from = recovery_read_position(&r);
 	known = recovery_read_position(&r);
 	rooms = envelope_read_list(&r);
@@ -355,6 +358,7 @@ server_session(Server *s, Slice key, Slice value, uint64_t now)
 	stay->caller = caller_restore(s, sid, nsp, &identity, &peer, auth);
 	stay->departs = departs;
 	stay->since = since;
+	stay->replayed = replayed;
 	stay->log_from = log_from;
 	stay->known = known;
 	stay->told = true;

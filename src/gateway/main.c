@@ -627,8 +627,8 @@ hook_recovery_gap(void *ctx)
 	if (g->gap_logged != 0 && now < g->gap_logged + GAP_LOG_MS)
 		return;
 	g->gap_logged = now;
-	log_message(LINK_LOG_INFO, "Older messages are not kept: raise pg_rooms.history_size if they come back within pg_rooms.recovery_window.",
-				"a client came back and was not recovered: not all that it has missed is known");
+	log_message(LINK_LOG_INFO, "If it happens often, raise pg_rooms.history_size.",
+				"a client came back and was not recovered: what it has missed is not in the history any more, or was on its way");
 }
 
 static bool

@@ -10,6 +10,9 @@
 //   {"op":"disconnect","id":ID} {"op":"connect","id":ID}
 //   {"op":"cut","id":ID}                              closes the transport as a network fault would
 //   {"op":"pause","id":ID} {"op":"resume","id":ID}    does not read from its WebSocket, reads again
+//   {"op":"proxy","id":ID,"to":PORT,"least":N,"most":N}   passes connections on to PORT, and cuts one
+//                                                     whenever the server has sent so many bytes
+//   {"op":"spare","id":ID}                            the proxy cuts no more
 //   {"op":"sync","n":N}                               answered with {"is":"synced","n":N}
 //
 //   {"id":ID,"is":"connect","sid":...,"recovered":...,"pid":...,"transport":...}
@@ -18,7 +21,9 @@
 //   {"id":ID,"is":"upgrade","transport":...}
 //   {"id":ID,"is":"event","args":[name,...]}          binary as {"binary":"<base64>"}; "filler" is not reported
 //   {"id":ID,"is":"ack","args":[...]}
+//   {"id":ID,"is":"proxy","port":PORT}
 import { createInterface } from 'node:readline';
+import net from 'node:net';
 import { io } from 'socket.io-client';
 
 const clients = new Map();
@@ -56,8 +61,33 @@ function open({ id, url, options }) {
   socket.io.on('open', () => socket.io.engine.on('upgrade', (t) => say({ id, is: 'upgrade', transport: t.name })));
 }
 
+const proxies = new Map();
+
+function proxy({ id, to, least, most }) {
+  const some = () => least + Math.floor(Math.random() * (most - least));
+  const state = { cuts: true, left: some() };
+  const server = net.createServer((client) => {
+    const upstream = net.connect(to, '127.0.0.1');
+    const end = () => { client.destroy(); upstream.destroy(); };
+    client.on('data', (bytes) => upstream.write(bytes)).on('close', end).on('error', end);
+    upstream.on('close', end).on('error', end).on('data', (bytes) => {
+      if (state.cuts && bytes.length >= state.left) {
+        client.write(bytes.subarray(0, state.left), end);
+        state.left = some();
+      } else {
+        client.write(bytes);
+        state.left -= bytes.length;
+      }
+    });
+  });
+  proxies.set(id, state);
+  server.listen(0, '127.0.0.1', () => say({ id, is: 'proxy', port: server.address().port }));
+}
+
 const ops = {
   open,
+  proxy,
+  spare: ({ id }) => { proxies.get(id).cuts = false; },
   emit: ({ id, args }) => clients.get(id).emit(...fromPlain(args)),
   ack: ({ id, args }) => clients.get(id).emit(...fromPlain(args), (...answer) => say({ id, is: 'ack', args: plain(answer) })),
   disconnect: ({ id }) => clients.get(id).disconnect(),

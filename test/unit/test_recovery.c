@@ -218,22 +218,50 @@ recovery(void)
 	emit("user:1", "2[\"b\"]");
 	a = back(1, a->pid, NULL);
 	SAID(a, "42[\"b\",\"1.2.1\"] " CONNECTED);
+	rig_stop();
+	start();
+	emit("user:1", "2[\"a\"]");
+	a = rig_connect(0, "1", "t");
 	drop(a);
-	a = back(2, a->pid, "1.0.0");
+	emit("user:1", "2[\"b\"]");
+	a = back(1, a->pid, "1.0.0");
 	SAID(a, "42[\"b\",\"1.2.1\"] " CONNECTED);
 	rig_stop();
 
-	unit_case("nothing was lost by a connection that ended before the answer");
+	unit_case("a connection that ended before the client had the answer: what it got it may keep, so nothing is sent again");
 	start();
 	a = rig_connect(0, "1", "t");
 	strcpy(pid, a->pid);
 	drop(a);
 	emit("user:1", "2[\"a\"]");
+	emit("user:1", "2[\"b\"]");
 	a = back(1, pid, NULL);
 	drop(a);
+	a = back(2, pid, "1.1.1");
+	SAID(a, CONNECTED);
+	CHECK(strcmp(a->pid, pid) != 0 && counter(COUNTER_RECOVERY_GAP) == 1);
+
+	unit_case("... but if nothing had been sent it may try again, and if its offset shows that it had the answer");
+	strcpy(pid, a->pid);
+	drop(a);
+	a = back(1, pid, NULL);
+	drop(a);
+	emit("user:1", "2[\"a\"]");
 	emit("user:1", "2[\"b\"]");
 	a = back(2, pid, NULL);
-	SAID(a, "42[\"a\",\"1.1.1\"] 42[\"b\",\"1.2.1\"] " CONNECTED);
+	SAID(a, "42[\"a\",\"1.3.1\"] 42[\"b\",\"1.4.1\"] " CONNECTED);
+	drop(a);
+	emit("user:1", "2[\"c\"]");
+	a = back(3, pid, "1.4.1");
+	SAID(a, "42[\"c\",\"1.5.1\"] " CONNECTED);
+
+	unit_case("... or a pong does");
+	rig_wait(rig_options.ping_interval + 100);
+	rig_send(a, "3");
+	drop(a);
+	a = back(4, pid, NULL);
+	SAID(a, CONNECTED);
+	CHECK(strcmp(a->pid, pid) == 0);
 	rig_stop();
 
 	unit_case("by polling");

@@ -1,0 +1,88 @@
+# Clients behind a proxy that cuts their connections at any byte, in frames,
+# answers and upgrades, while 8 writers commit and roll back.  Each client gets
+# what one gets that was never cut off: all, once, in order; unless it is told
+# that it was not recovered.
+use strict;
+use warnings;
+use Rooms;
+use IPC::Run ();
+use Test::More;
+
+my $writers = 8;
+my $seconds = $ENV{ROOMS_VARIANT} eq 'asan' ? 5 : 10;
+my $rooms = Rooms->new('main', conf => "max_prepared_transactions = 20\npg_rooms.recovery_window = '2min'\npg_rooms.max_queued = '512MB'\n");
+my $node = $rooms->node;
+$rooms->sql(q{
+	CREATE TABLE said (writer int, n int GENERATED ALWAYS AS IDENTITY);
+	CREATE FUNCTION say(w int) RETURNS void LANGUAGE plpgsql AS $$
+	DECLARE m int;
+	BEGIN
+		INSERT INTO said VALUES (w) RETURNING n INTO m;
+		BEGIN
+			PERFORM rooms.emit_all('said', to_jsonb(-m));
+			RAISE 'rolled back to here';
+		EXCEPTION WHEN raise_exception THEN NULL;
+		END;
+		PERFORM rooms.emit('tenant:1', 'said', to_jsonb(m));
+	END $$;
+});
+my $script = PostgreSQL::Test::Utils::tempdir() . '/say.sql';
+PostgreSQL::Test::Utils::append_to_file($script, <<'SQL');
+\set fate random(0, 9)
+BEGIN;
+SELECT say(:client_id);
+\if :fate = 0
+ROLLBACK;
+\elif :fate = 1
+SET LOCAL synchronous_commit = off;
+COMMIT;
+\elif :fate = 2
+PREPARE TRANSACTION 'w:client_id';
+COMMIT PREPARED 'w:client_id';
+\else
+COMMIT;
+\endif
+SQL
+
+# A proxy for each kind of client.
+my @kinds = (['polling', 'websocket'], ['websocket'], ['polling']);
+my $proxy = bless { id => 'proxy', driver => Rooms::driver(), seen => [] }, 'Rooms::Client';
+$proxy->{driver}{clients}{proxy} = $proxy;
+$proxy->{driver}->command(op => 'proxy', id => 'proxy', to => $rooms->port, least => 100, most => 6000);
+my $url = 'http://127.0.0.1:' . $proxy->wait_for('proxy')->{port};
+my $whole = $rooms->client(claims => { sub => 'whole', tenant_id => 1 }, transports => ['websocket']);
+my @cut = map { $rooms->client(claims => { sub => 'cut', tenant_id => 1 }, transports => $_, url => $url) } @kinds;
+$_->wait_for('connect') for $whole, @cut;
+
+$node->command_ok(
+	['pgbench', '-n', '-c', $writers, '-T', $seconds, '-R', 200, '-f', $script, '-h', $node->host, '-p', $node->port, 'postgres'],
+	"$writers writers for $seconds s");
+$proxy->{driver}->command(op => 'spare', id => 'proxy');
+$rooms->sql("SELECT rooms.emit_all('end')");
+
+my @all = map { $_->[1] } $whole->events_until('end');
+is(join(' ', sort { $a <=> $b } @all), $rooms->sql("SELECT string_agg(n::text, ' ' ORDER BY n) FROM said"), scalar(@all) . ' messages: what was committed');
+my %place = map { $all[$_] => $_ } 0 .. $#all;
+for my $i (0 .. $#cut)
+{
+	my $name = join ' and ', @{ $kinds[$i] };
+	my ($next, $recovered, $refused, $told, @wrong) = (0, 0, 0, 0);
+	for (;;)
+	{
+		my $seen = $cut[$i]->wait_for(sub { $_[0]{is} =~ /^(event|connect)$/ });
+		if ($seen->{is} eq 'connect')
+		{
+			$seen->{recovered} ? $recovered++ : $refused++;
+			$told = !$seen->{recovered};
+			next;
+		}
+		my $place = $seen->{args}[0] eq 'end' ? @all : $place{ $seen->{args}[1] } // -1;
+		push @wrong, "at $next: " . $Rooms::JSON->encode($seen->{args}) if $place < $next || ($place > $next && !$told);
+		$told = 0;
+		$next = $place + 1;
+		last if $seen->{args}[0] eq 'end';
+	}
+	is_deeply(\@wrong, [], "$name: nothing missing, phantom, twice or out of order");
+	cmp_ok($recovered, '>', 3, "... with $recovered recoveries ($refused refused and told)");
+}
+done_testing();
