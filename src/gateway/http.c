@@ -16,6 +16,9 @@
  *   not notice when the client leaves.  So a parked request has its input
  *   switched off, and its descriptor is watched by an epoll set of our own
  *   for hang-up only.
+ * - So it does while an answer waits for the client to read, but must have the
+ *   input on to go on writing.  There the same set watches for input, and a
+ *   client that sends more before its answer is out loses its connection.
  *
  * Hostile clients: a body is kept only as far as it has arrived and as long as
  * its session lives, one of more than max_payload is refused by its length, a
@@ -61,7 +64,10 @@ static void http_set_out(Http *h, int status, const char *type, const char *fiel
 static void http_set_answered(Http *h);
 static void http_free(Http *h);
 static const char *http_status_text(int status);
-static void parking_hangup(uv_poll_t *poll, int status, int events);
+static bool http_sending(const Conn *c);
+static void http_watch(Http *h, uint32_t events);
+static void http_unwatch(Http *h);
+static void parking_event(uv_poll_t *poll, int status, int events);
 static void parking_closed(uv_handle_t *handle);
 
 /* ---- from libwebsockets ---- */
@@ -155,8 +161,7 @@ http_gone(Conn *c)
 	if (!h)
 		return;
 	c->http = NULL;
-	if (h->state == HTTP_PARKED)
-		epoll_ctl(c->listener->parking->epoll, EPOLL_CTL_DEL, c->fd, NULL);
+	http_unwatch(h);
 	h->state = HTTP_GONE;
 	polling_aborted(h);
 	http_free(h);
@@ -365,7 +370,7 @@ http_set_answered(Http *h)
 	if (!parked)
 		return;					/* sent on return to http_begin() or http_body_complete() */
 	/* In this order: with its input off HTTP/1 gets no writable callback. */
-	epoll_ctl(c->listener->parking->epoll, EPOLL_CTL_DEL, c->fd, NULL);
+	http_unwatch(h);
 	if (c->dying)
 		return;
 	lws_rx_flow_control(c->wsi, 1);
@@ -388,10 +393,19 @@ http_send(Conn *c)
 	lws_set_timeout(c->wsi, PENDING_TIMEOUT_HTTP_CONTENT, ANSWER_TIMEOUT_S);
 	if (http_write(c) < 0)
 		return -1;
-	if (h->file_left == 0 && !lws_partial_buffered(c->wsi))
+	if (!http_sending(c))
 		return http_finish(c);
+	if (!h->watched)
+		http_watch(h, EPOLLIN);
 	lws_callback_on_writable(c->wsi);
 	return 0;
+}
+
+/* Not all of the answer is with the kernel. */
+static bool
+http_sending(const Conn *c)
+{
+	return c->http->file_left > 0 || lws_partial_buffered(c->wsi);
 }
 
 static int
@@ -421,6 +435,7 @@ http_finish(Conn *c)
 {
 	bool		close_it = c->http->close;
 
+	http_unwatch(c->http);
 	polling_sent(c->http);
 	http_free(c->http);
 	c->http = NULL;
@@ -479,7 +494,7 @@ http_parking_new(uv_loop_t *loop)
 		return NULL;
 	}
 	p->poll.data = p;
-	uv_poll_start(&p->poll, UV_READABLE, parking_hangup);
+	uv_poll_start(&p->poll, UV_READABLE, parking_event);
 	return p;
 }
 
@@ -502,18 +517,35 @@ void
 http_park(Http *h)
 {
 	Conn	   *c = h->conn;
-	struct epoll_event event = {.events = EPOLLRDHUP | EPOLLONESHOT,.data = {.ptr = c}};
 
 	h->state = HTTP_PARKED;
 	lws_set_timeout(c->wsi, NO_PENDING_TIMEOUT, 0);
 	lws_rx_flow_control(c->wsi, 0);
-	if (epoll_ctl(c->listener->parking->epoll, EPOLL_CTL_ADD, c->fd, &event) != 0)
+	http_watch(h, EPOLLRDHUP);
+}
+
+static void
+http_watch(Http *h, uint32_t events)
+{
+	Conn	   *c = h->conn;
+	struct epoll_event event = {.events = events | EPOLLONESHOT,.data = {.ptr = c}};
+
+	h->watched = epoll_ctl(c->listener->parking->epoll, EPOLL_CTL_ADD, c->fd, &event) == 0;
+	if (!h->watched)
 		conn_kill(c);			/* unwatched it would never be noticed to leave */
+}
+
+static void
+http_unwatch(Http *h)
+{
+	if (h->watched)
+		epoll_ctl(h->conn->listener->parking->epoll, EPOLL_CTL_DEL, h->conn->fd, NULL);
+	h->watched = false;
 }
 
 /* Frees nothing: libwebsockets closes the connections at its next turn and calls http_gone(). */
 static void
-parking_hangup(uv_poll_t *poll, int status, int events)
+parking_event(uv_poll_t *poll, int status, int events)
 {
 	HttpParking *p = poll->data;
 	struct epoll_event found[PARK_BATCH];
@@ -522,5 +554,11 @@ parking_hangup(uv_poll_t *poll, int status, int events)
 	(void) status;
 	(void) events;
 	for (int i = 0; i < n; i++)
-		conn_kill(found[i].data.ptr);
+	{
+		Conn	   *c = found[i].data.ptr;
+
+		/* By now all of the answer may be out: then it is the next request. */
+		if (c->http->state == HTTP_PARKED || http_sending(c))
+			conn_kill(c);
+	}
 }

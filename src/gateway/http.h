@@ -30,6 +30,7 @@ typedef struct Http
 	HttpState	state;
 	EngineRequest request;
 	bool		close;			/* close the connection after the answer, unread body and all */
+	bool		watched;		/* is in the set of http_watch() */
 
 	char	   *path;			/* percent-decoded */
 	char		cors[REQUEST_CORS_MAX];

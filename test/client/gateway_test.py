@@ -171,6 +171,27 @@ def test_an_answer_that_is_not_read_keeps_the_next_from_piling_up():
             h.close()
 
 
+def test_more_requests_before_the_answer_is_read_end_the_connection():
+    big = "x" * 8000000
+    with FakeWorker(max_queued="100000") as w:
+        for more in (b"x", b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", None):
+            h = slow_http(w.port)
+            target = POLL + "&sid=" + open_polling(w.port)
+            get(w.port, target, "POST", b'40{"token":"%s"}' % token({"sub": "7"}).encode())
+            get(w.port, target)
+            h.send("GET", target)
+            w.emit("user:7", "big", [big])
+            w.wait(lambda: w.stats.get("queued_bytes", 0) > 8000000, "the answer to be queued")
+            before = w.cpu_seconds()
+            if more:
+                h.s.sendall(more)
+            else:
+                h.s.shutdown(socket.SHUT_WR)
+            w.wait(lambda: w.stats.get("connections") == 0, "the end of the session")
+            assert w.cpu_seconds() - before < 0.5
+            h.close()
+
+
 def test_poll_rules():
     with FakeWorker() as w:
         target = POLL + "&sid=" + open_polling(w.port)
@@ -828,7 +849,8 @@ def tls_too(test):
     globals()["test_tls_" + test.__name__[5:]] = over
 
 
-for test in (test_handshake_poll_and_post, test_post_rules, test_an_answer_that_is_not_read_keeps_the_next_from_piling_up,
+for test in (test_handshake_poll_and_post, test_post_rules,
+             test_more_requests_before_the_answer_is_read_end_the_connection, test_an_answer_that_is_not_read_keeps_the_next_from_piling_up,
              test_bodies_that_libwebsockets_cannot_read_are_refused, test_pipelined_requests_are_answered_or_closed,
              test_refused_upgrades_are_answered, test_messages_in_pieces, test_unmasked_frames_are_refused,
              test_frames_glued_to_the_handshake_are_refused, test_upgrade,
