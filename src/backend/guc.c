@@ -60,6 +60,10 @@ int			rooms_upgrade_timeout;
 int			rooms_max_payload;
 int			rooms_max_connections;
 int			rooms_max_connections_per_user;
+int			rooms_max_connections_per_ip;
+int			rooms_max_handshakes_per_second;
+int			rooms_max_pending_handshakes;
+char	   *rooms_trusted_proxies;
 int			rooms_max_queued;
 int			rooms_recovery_window;
 int			rooms_history_size;
@@ -177,6 +181,18 @@ static const IntSetting int_settings[] = {
 		"Number of connections that one user may have at a time.",
 		"Zero: no limit.",
 		&rooms_max_connections_per_user, 100, 0, 1000000, PGC_SIGHUP, 0, 1},
+	{"pg_rooms.max_connections_per_ip",
+		"Number of connections that one address may have at a time.",
+		"An IPv6 client counts with its /64. Zero: no limit.",
+		&rooms_max_connections_per_ip, 1000, 0, 1000000, PGC_SIGHUP, 0, 1},
+	{"pg_rooms.max_handshakes_per_second",
+		"Number of connections that one address may begin in a second.",
+		"Zero: no limit.",
+		&rooms_max_handshakes_per_second, 100, 0, 1000000, PGC_SIGHUP, 0, 1},
+	{"pg_rooms.max_pending_handshakes",
+		"Number of connections that have not sent a whole request yet.",
+		"Zero: no limit.",
+		&rooms_max_pending_handshakes, 1000, 0, 1000000, PGC_SIGHUP, 0, 1},
 	{"pg_rooms.max_queued",
 		"Bytes that may wait for a slow client.",
 		"A client over it for 10 seconds, or over four times it at once, is disconnected.",
@@ -240,6 +256,10 @@ static const StringSetting string_settings[] = {
 		"Origins whose pages may connect.",
 		"A list such as https://example.com; * allows any; empty allows only the gateway's own host.",
 		&rooms_allowed_origins, "", GUC_LIST_INPUT, guc_check_origins, NULL, NULL, true},
+	{"pg_rooms.trusted_proxies",
+		"Proxies whose X-Forwarded-For tells a client's address.",
+		"A list of addresses and networks such as 10.0.0.0/8; empty: none.",
+		&rooms_trusted_proxies, "", GUC_LIST_INPUT, guc_check_proxies, NULL, NULL, true},
 	{"pg_rooms.jwt_secret",
 		"Secret that tokens are signed with by HS256, HS384 or HS512.",
 		"At least 32 bytes. jwt_secret_file, if set, takes precedence.",

@@ -38,6 +38,10 @@ extern int	rooms_upgrade_timeout;
 extern int	rooms_max_payload;
 extern int	rooms_max_connections;
 extern int	rooms_max_connections_per_user; /* 0: no limit, and so the next ones */
+extern int	rooms_max_connections_per_ip;
+extern int	rooms_max_handshakes_per_second;
+extern int	rooms_max_pending_handshakes;
+extern char *rooms_trusted_proxies;
 extern int	rooms_max_queued;	/* kB, as GUC_UNIT_KB */
 extern int	rooms_recovery_window;	/* ms; 0: off */
 extern int	rooms_history_size; /* kB */

@@ -11,6 +11,7 @@
 
 #include "backend/compat.h"
 #include "backend/guc_check.h"
+#include "wire/address.h"
 #include "wire/envelope.h"
 
 #define NAMESPACES_MAX 256		/* that the gateway takes */
@@ -181,6 +182,18 @@ guc_check_origins(char **value, void **extra, GucSource source)
 		}
 	}
 	return true;
+}
+
+bool
+guc_check_proxies(char **value, void **extra pg_attribute_unused(), GucSource source pg_attribute_unused())
+{
+	Slice		bad;
+
+	if (address_list_valid(*value, &bad))
+		return true;
+	GUC_check_errdetail("\"%.*s\" is neither an address nor a network.", (int) Min(bad.len, 255), (const char *) bad.data);
+	GUC_check_errhint("Write a list such as 127.0.0.1, 10.0.0.0/8, fd00::/8.");
+	return false;
 }
 
 bool

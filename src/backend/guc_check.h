@@ -17,6 +17,7 @@ extern bool guc_check_path(char **value, void **extra, GucSource source);
 extern bool guc_check_namespaces(char **value, void **extra, GucSource source);
 extern bool guc_check_document_root(char **value, void **extra, GucSource source);
 extern bool guc_check_origins(char **value, void **extra, GucSource source);
+extern bool guc_check_proxies(char **value, void **extra, GucSource source);
 extern bool guc_check_claims(char **value, void **extra, GucSource source);
 
 /* Puts GUC_MASK in the value's place, and the value, unless empty, into *extra. */

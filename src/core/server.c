@@ -70,6 +70,7 @@ server_new(const ServerOptions *options, const ServerHooks *hooks, uint64_t now)
 	s->key = random_key(s);
 	s->registry = registry_new(random_key(s));
 	tally_init(&s->users, random_key(s));
+	tally_init(&s->addresses, random_key(s));
 	timer_wheel_init(&s->wheel, now);
 	s->throttle = throttle_new(&s->wheel, random_key(s), THROTTLE_MAX, emit_throttled, s);
 	s->ping = frame_packet(SLICE_LITERAL("2"));
@@ -120,6 +121,7 @@ server_free(Server *s)
 	throttle_free(s->throttle);
 	registry_free(s->registry);
 	tally_free(&s->users);
+	tally_free(&s->addresses);
 	frame_unref(s->ping);
 	hash_free(&s->sessions);
 	free(s->dirty.items);

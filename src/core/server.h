@@ -75,7 +75,9 @@ typedef struct ServerOptions
 	uint32_t	upgrade_timeout;
 	uint32_t	max_payload;
 	uint32_t	max_connections;
-	uint32_t	max_connections_per_user;	/* 0: no limit */
+	uint32_t	max_connections_per_user;	/* 0: no limit, and so for the next ones */
+	uint32_t	max_connections_per_ip;
+	uint32_t	max_handshakes_per_second;	/* of one address */
 	size_t		max_queued;		/* soft cap for 10 s; 4 times that is the hard cap */
 	uint32_t	recovery_window;	/* 0: no recovery, the plain protocol */
 	size_t		history_size;
@@ -241,8 +243,17 @@ extern void server_shutdown(Server *s);
 
 /* ---- Engine.IO (session.c) ---- */
 
-/* NULL: max_connections reached (counted).  The open packet is in its queue. */
-extern Session *session_open(Server *server, Transport t, const SessionPeer *peer, uint64_t now);
+/* Why there is no session. */
+typedef enum Refusal
+{
+	REFUSED_NOT,
+	REFUSED_CONNECTIONS,		/* max_connections */
+	REFUSED_ADDRESS,			/* max_connections_per_ip */
+	REFUSED_RATE				/* max_handshakes_per_second */
+} Refusal;
+
+/* NULL: a limit is reached (counted), *refusal is which.  The open packet is in its queue. */
+extern Session *session_open(Server *server, Transport t, const SessionPeer *peer, uint64_t now, Refusal *refusal);
 extern Session *session_find(Server *server, Slice sid);
 extern const SessionPeer *session_peer(const Session *s);
 extern const char *session_reason(CloseReason reason);

@@ -18,6 +18,7 @@
 
 #include "core/alloc.h"
 #include "core/session_state.h"
+#include "wire/address.h"
 
 static void session_timer(Timer *t, uint64_t now);
 static void receive_packet(Session *s, const EioPacket *p);
@@ -49,23 +50,49 @@ sid_hash(const Server *server, Slice sid)
 	return hash_bytes(server->key, 0, sid);
 }
 
-Session *
-session_open(Server *server, Transport t, const SessionPeer *peer, uint64_t now)
+/* One more session of this address?  A handshake is taken off its rate only if so. */
+static Refusal
+judge(Server *server, Held *address)
 {
 	const ServerOptions *o = &server->options;
+
+	if (server->sessions.count >= o->max_connections)
+		return REFUSED_CONNECTIONS;
+	if (o->max_connections_per_ip > 0 && address->count > o->max_connections_per_ip)
+		return REFUSED_ADDRESS;
+	if (o->max_handshakes_per_second > 0 && !bucket_take(&address->rate, o->max_handshakes_per_second, 1, server->now))
+		return REFUSED_RATE;
+	return REFUSED_NOT;
+}
+
+Session *
+session_open(Server *server, Transport t, const SessionPeer *peer, uint64_t now, Refusal *refusal)
+{
+	static const GatewayCounter counters[] = {
+		[REFUSED_CONNECTIONS] = COUNTER_REFUSED_MAX_CONNECTIONS,
+		[REFUSED_ADDRESS] = COUNTER_REFUSED_PER_IP,
+		[REFUSED_RATE] = COUNTER_REFUSED_HANDSHAKES,
+	};
+	const ServerOptions *o = &server->options;
+	uint8_t		key[ADDRESS_KEY_MAX];
+	Held	   *address;
 	Session    *s;
 	SessionState *state;
 
 	server->now = now;
-	if (server->sessions.count >= o->max_connections)
+	address = tally_hold(&server->addresses, address_key(peer->address, key), now);
+	*refusal = judge(server, address);
+	if (*refusal != REFUSED_NOT)
 	{
-		server->counters[COUNTER_REFUSED_MAX_CONNECTIONS]++;
+		server->counters[counters[*refusal]]++;
+		tally_release(&server->addresses, address, now);
 		return NULL;
 	}
 	s = xcalloc(1, sizeof(Session) + sizeof(SessionState));
 	state = s->state = (SessionState *) (s + 1);
 	state->session = s;
 	state->peer = peer_new(peer);
+	state->address = address;
 	s->server = server;
 	s->transport = t;
 	s->base64 = peer->base64;
@@ -150,6 +177,14 @@ session_recoverable(const Session *s)
 	return s->closing != CLOSE_NONE && !reasons[s->closing].final;
 }
 
+static void
+release_address(Session *s)
+{
+	if (s->state->address != NULL)
+		tally_release(&s->server->addresses, s->state->address, s->server->now);
+	s->state->address = NULL;
+}
+
 void
 session_close(Session *s, CloseReason reason)
 {
@@ -161,6 +196,7 @@ session_close(Session *s, CloseReason reason)
 	s->closing = reason;
 	server->counters[reasons[reason].counter]++;
 	server->counters[COUNTER_CONNECTIONS]--;
+	release_address(s);
 	socket_leave_all(s, session_reason(reason));
 	if (reason == CLOSE_SLOW)
 		queue_clear(&s->queue);
@@ -191,6 +227,7 @@ void
 session_free(Session *s)
 {
 	socket_leave_all(s, session_reason(CLOSE_SHUTDOWN));
+	release_address(s);
 	timer_clear(&s->server->wheel, &s->timer);
 	queue_clear(&s->queue);
 	peer_unref(s->state->peer);

@@ -36,6 +36,7 @@ struct Server
 	Registry   *registry;
 	Throttle   *throttle;
 	Tally		users;			/* connections by user id */
+	Tally		addresses;		/* sessions by address_key() */
 	Frame	   *ping;
 	List		dirty;			/* Sessions to flush */
 	List		slow;			/* Sessions over max_queued, to be closed */
@@ -99,6 +100,7 @@ typedef struct SessionState
 	bool		draining;		/* closes with CLOSE_BY_SERVER once all is written */
 	bool		hung_up;		/* the client sent a close packet */
 	bool		kicked;			/* a socket was disconnected by the server */
+	Held	   *address;		/* counts the session, until it is closed */
 	Collected  *collected;
 	Peer	   *peer;
 } SessionState;

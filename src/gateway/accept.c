@@ -3,8 +3,8 @@
  *
  * The worker opens the listening sockets and keeps them while gateways come
  * and go, so a restart refuses nobody.  Connections are counted here from
- * accept to close: idle ones that never become a session must not use up the
- * descriptors.  Out of descriptors or memory: no polling for 100 ms, since
+ * accept to close, in all and by address: idle ones that never become a session
+ * must not use up the descriptors.  Out of descriptors or memory: no polling for 100 ms, since
  * the socket stays readable and the loop would spin.
  */
 #include "gateway/accept.h"
@@ -14,11 +14,14 @@
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "core/alloc.h"
 #include "gateway/log.h"
+#include "wire/address.h"
+#include "wire/counters.h"
 
 #define ACCEPT_BATCH	64
 #define ACCEPT_PAUSE_MS	100
@@ -39,14 +42,19 @@ struct Acceptor
 	void	   *ctx;
 	ListenSocket *sockets;
 	uv_timer_t	pause;
-	uint32_t	limit;
+	AcceptLimits limits;		/* `trusted` is our own */
+	Tally		addresses;		/* but proxies', which all count under "" */
 	uint32_t	count;
+	uint32_t	pending;
+	uint64_t   *counters;		/* NULL: nobody counts */
 };
 
 static void accept_readable(uv_poll_t *poll, int status, int events);
 static void accept_poll(ListenSocket *s);
 static void accept_resume(uv_timer_t *timer);
 static void accept_pause(Acceptor *a);
+static Held *accept_admit(Acceptor *a, const char *address);
+static Held *accept_refuse(Acceptor *a, GatewayCounter reason);
 static void accept_options(int fd);
 static void accept_address(const struct sockaddr_storage *from, char *out, size_t size);
 static void listen_socket_closed(uv_handle_t *handle);
@@ -56,7 +64,11 @@ Acceptor *
 acceptor_new(uv_loop_t *loop, AcceptFn on_accept, void *ctx)
 {
 	Acceptor   *a = xcalloc(1, sizeof(*a));
+	HashKey		key = {0, 0};
 
+	if (getrandom(&key, sizeof(key), 0) != sizeof(key))
+		log_message(LINK_LOG_WARNING, NULL, "no random numbers for a hash key: %s", strerror(errno));
+	tally_init(&a->addresses, key);
 	a->loop = loop;
 	a->on_accept = on_accept;
 	a->ctx = ctx;
@@ -97,15 +109,32 @@ acceptor_listen(Acceptor *a, const int *fds, int count)
 }
 
 void
-acceptor_set_limit(Acceptor *a, uint32_t limit)
+acceptor_set_limits(Acceptor *a, const AcceptLimits *limits)
 {
-	a->limit = limit;
+	free((char *) a->limits.trusted);
+	a->limits = *limits;
+	a->limits.trusted = xstrndup(limits->trusted, strlen(limits->trusted));
 }
 
 void
-acceptor_closed_one(Acceptor *a)
+acceptor_set_counters(Acceptor *a, uint64_t *counters)
+{
+	a->counters = counters;
+}
+
+void
+acceptor_settled(Acceptor *a)
+{
+	a->pending--;
+}
+
+void
+acceptor_closed_one(Acceptor *a, Held *held, bool settled)
 {
 	a->count--;
+	if (!settled)
+		a->pending--;
+	tally_release(&a->addresses, held, uv_now(a->loop));
 }
 
 uint32_t
@@ -153,6 +182,7 @@ accept_readable(uv_poll_t *poll, int status, int events)
 		struct sockaddr_storage from;
 		socklen_t	len = sizeof(from);
 		char		address[INET6_ADDRSTRLEN];
+		Held	   *held;
 		int			fd = accept4(s->fd, (struct sockaddr *) &from, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
 		if (fd < 0)
@@ -162,15 +192,45 @@ accept_readable(uv_poll_t *poll, int status, int events)
 			/* ECONNABORTED and the like concern one client: the next wake-up goes on. */
 			return;
 		}
-		if (a->count >= a->limit)
+		accept_address(&from, address, sizeof(address));
+		held = accept_admit(a, address);
+		if (!held)
 		{
 			close(fd);
 			continue;
 		}
-		accept_address(&from, address, sizeof(address));
 		a->count++;
-		a->on_accept(a->ctx, fd, address);
+		a->pending++;
+		a->on_accept(a->ctx, fd, address, held);
 	}
+}
+
+/* NULL: there are too many. */
+static Held *
+accept_admit(Acceptor *a, const char *address)
+{
+	const AcceptLimits *limits = &a->limits;
+	bool		proxy = address_in_list(limits->trusted, slice_cstring(address));
+	uint8_t		key[ADDRESS_KEY_MAX];
+	Held	   *held;
+
+	if (limits->total > 0 && a->count >= limits->total)
+		return accept_refuse(a, COUNTER_REFUSED_MAX_CONNECTIONS);
+	if (limits->pending > 0 && a->pending >= limits->pending)
+		return accept_refuse(a, COUNTER_REFUSED_PENDING);
+	held = tally_hold(&a->addresses, proxy ? slice(key, 0) : address_key(slice_cstring(address), key), uv_now(a->loop));
+	if (proxy || limits->per_address == 0 || held->count <= limits->per_address)
+		return held;
+	tally_release(&a->addresses, held, uv_now(a->loop));
+	return accept_refuse(a, COUNTER_REFUSED_PER_IP);
+}
+
+static Held *
+accept_refuse(Acceptor *a, GatewayCounter reason)
+{
+	if (a->counters)
+		a->counters[reason]++;
+	return NULL;
 }
 
 static void
@@ -216,5 +276,9 @@ listen_socket_closed(uv_handle_t *handle)
 static void
 acceptor_freed(uv_handle_t *handle)
 {
-	free(handle->data);
+	Acceptor   *a = handle->data;
+
+	tally_free(&a->addresses);
+	free((char *) a->limits.trusted);
+	free(a);
 }

@@ -24,6 +24,8 @@ typedef struct Config
 	const char *tls_key;		/* PEM */
 	const char *allowed_origins;	/* "", "*", or a comma-separated list */
 	bool		cors_credentials;
+	const char *trusted_proxies;	/* "" or a comma-separated list */
+	uint32_t	max_pending_handshakes; /* 0: no limit */
 	bool		sandbox;
 	ServerOptions server;
 	AuthSettings auth;

@@ -28,6 +28,8 @@ typedef struct Conn
 	Listener   *listener;
 	int			fd;
 	bool		dying;			/* to be closed by libwebsockets at its next turn */
+	bool		settled;		/* it has sent a whole request */
+	Held	   *held;			/* the acceptor's */
 
 	/* WebSocket */
 	Session    *session;		/* whose ws or probe this is */
@@ -76,7 +78,7 @@ extern int	http_writable(Conn *c);
 extern void http_gone(Conn *c);
 
 /* Reads the head of the request or upgrade that libwebsockets is dealing with. */
-extern void http_read_request(struct lws *wsi, EngineRequest *q, bool collect);
+extern void http_read_request(struct lws *wsi, EngineRequest *q, const RequestSettings *settings);
 
 extern HttpParking *http_parking_new(uv_loop_t *loop);
 extern void http_parking_free(HttpParking *p);

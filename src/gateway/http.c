@@ -56,6 +56,7 @@ static HttpMethod http_method(struct lws *wsi);
 static bool http_expected_body(struct lws *wsi, HttpMethod method, size_t *expected);
 static bool http_copy_field(struct lws *wsi, enum lws_token_indexes token, char *out, size_t size);
 static char *http_authorization(struct lws *wsi);
+static char *http_forwarded(struct lws *wsi);
 static void http_collect_fields(struct lws *wsi, EngineRequest *q);
 static int	http_send(Conn *c);
 static int	http_write(Conn *c);
@@ -94,7 +95,7 @@ http_begin(Conn *c, const char *path, size_t len)
 	h->body_by = uv_now(l->loop) + BODY_MS + expected / BODY_BYTES_PER_MS;
 	h->close = expected > l->settings.max_payload;
 	h->state = expected > 0 ? HTTP_READING : HTTP_WAITING;
-	http_read_request(c->wsi, &h->request, l->settings.collect);
+	http_read_request(c->wsi, &h->request, &l->settings);
 	request_cors(&h->request, &l->settings, h->cors);
 
 	if (strncmp(h->path, l->settings.path, strlen(l->settings.path)) == 0)
@@ -170,7 +171,7 @@ http_gone(Conn *c)
 /* ---- the request ---- */
 
 void
-http_read_request(struct lws *wsi, EngineRequest *q, bool collect)
+http_read_request(struct lws *wsi, EngineRequest *q, const RequestSettings *settings)
 {
 	char	   *text;
 	int			size;
@@ -185,7 +186,7 @@ http_read_request(struct lws *wsi, EngineRequest *q, bool collect)
 			break;
 		text = xmalloc((size_t) size + 1);
 		if (lws_hdr_copy_fragment(wsi, text, size + 1, WSI_TOKEN_HTTP_URI_ARGS, i) > 0)
-			request_parameter(q, text, collect && size < PARAMETER_MAX);
+			request_parameter(q, text, settings->collect && size < PARAMETER_MAX);
 		free(text);
 	}
 	if (lws_hdr_total_length(wsi, WSI_TOKEN_ORIGIN) > 0)
@@ -194,7 +195,9 @@ http_read_request(struct lws *wsi, EngineRequest *q, bool collect)
 	if (!q->has_sid)
 	{
 		q->authorization = http_authorization(wsi);
-		if (collect)
+		if (settings->trusted_proxies[0])
+			q->forwarded = http_forwarded(wsi);
+		if (settings->collect)
 			http_collect_fields(wsi, q);
 	}
 }
@@ -286,6 +289,22 @@ http_authorization(struct lws *wsi)
 		size = AUTH_HEADER_MAX + 1;
 		value = xrealloc(value, (size_t) size + 1);
 	}
+	value[size] = '\0';
+	return value;
+}
+
+/* malloc'ed, all of it: its end is what counts.  Several fields of the name become one list. */
+static char *
+http_forwarded(struct lws *wsi)
+{
+	int			size = lws_hdr_total_length(wsi, WSI_TOKEN_X_FORWARDED_FOR);
+	char	   *value;
+
+	if (size <= 0)
+		return NULL;
+	value = xmalloc((size_t) size + 1);
+	if (lws_hdr_copy(wsi, value, size + 1, WSI_TOKEN_X_FORWARDED_FOR) < 0)
+		size = 0;
 	value[size] = '\0';
 	return value;
 }
@@ -475,6 +494,8 @@ http_status_text(int status)
 			return "Method Not Allowed";
 		case 413:
 			return "Payload Too Large";
+		case 429:
+			return "Too Many Requests";
 		default:
 			return "Service Unavailable";
 	}

@@ -35,7 +35,8 @@
 #define DESCRIPTORS_SPARE	64		/* for everything that is no client */
 
 static int	listener_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t len);
-static void listener_accepted(void *ctx, int fd, const char *address);
+static void listener_accepted(void *ctx, int fd, const char *address, Held *held);
+static void listener_set_limits(Listener *l, const Config *c);
 static void listener_flush(void *ctx, Session *s);
 static void listener_closed(void *ctx, Session *s, CloseReason reason);
 static void listener_probe_send(void *ctx, Session *s, Slice packet);
@@ -151,13 +152,12 @@ listener_set_server(Listener *l, Server *server)
 {
 	l->server = server;
 	l->counters = server_counters(server);
+	acceptor_set_counters(l->acceptor, l->counters);
 }
 
 bool
 listener_configure(Listener *l, const Config *c, const char **what, const char **error, const char **hint)
 {
-	struct rlimit files = {0, 0};
-	uint64_t	limit = 2 * (uint64_t) c->server.max_connections + CONNECTIONS_SPARE;
 	TlsIdentity *tls = NULL;
 	int			root = -1;
 
@@ -189,18 +189,37 @@ listener_configure(Listener *l, const Config *c, const char **what, const char *
 	l->connect_timeout = c->server.connect_timeout;
 	free(l->settings.path);
 	free(l->settings.allowed_origins);
+	free(l->settings.trusted_proxies);
 	l->settings.path = xstrndup(c->path, strlen(c->path));
 	l->settings.allowed_origins = xstrndup(c->allowed_origins, strlen(c->allowed_origins));
+	l->settings.trusted_proxies = xstrndup(c->trusted_proxies, strlen(c->trusted_proxies));
 	l->settings.cors_credentials = c->cors_credentials;
 	l->settings.max_payload = c->server.max_payload;
 	l->settings.collect = c->handlers.conninfo[0] != '\0';
-
-	/* A polling client has two connections at a time, one parked and one to send. */
-	getrlimit(RLIMIT_NOFILE, &files);
-	if (limit > files.rlim_cur - DESCRIPTORS_SPARE)
-		limit = files.rlim_cur - DESCRIPTORS_SPARE;
-	acceptor_set_limit(l->acceptor, (uint32_t) limit);
+	listener_set_limits(l, c);
 	return true;
+}
+
+/* A polling client has two connections at a time, one parked and one to send. */
+static uint32_t
+listener_tcp_limit(uint32_t sessions, uint64_t most)
+{
+	uint64_t	limit = 2 * (uint64_t) sessions + CONNECTIONS_SPARE;
+
+	return (uint32_t) (limit < most ? limit : most);
+}
+
+static void
+listener_set_limits(Listener *l, const Config *c)
+{
+	struct rlimit files = {0, 0};
+	AcceptLimits limits = {.pending = c->max_pending_handshakes,.trusted = c->trusted_proxies};
+
+	getrlimit(RLIMIT_NOFILE, &files);
+	limits.total = listener_tcp_limit(c->server.max_connections, files.rlim_cur - DESCRIPTORS_SPARE);
+	if (c->server.max_connections_per_ip > 0)
+		limits.per_address = listener_tcp_limit(c->server.max_connections_per_ip, UINT32_MAX);
+	acceptor_set_limits(l->acceptor, &limits);
 }
 
 /* *tls becomes NULL if none is set.  False: it cannot be used. */
@@ -248,6 +267,7 @@ listener_free(Listener *l)
 	if (l->root >= 0)
 		close(l->root);
 	free(l->settings.path);
+	free(l->settings.trusted_proxies);
 	free(l->settings.allowed_origins);
 	free(l);
 }
@@ -255,13 +275,14 @@ listener_free(Listener *l)
 /* ---- connections ---- */
 
 static void
-listener_accepted(void *ctx, int fd, const char *address)
+listener_accepted(void *ctx, int fd, const char *address, Held *held)
 {
 	Listener   *l = ctx;
 	Conn	   *c = xcalloc(1, sizeof(*c));
 
 	c->listener = l;
 	c->fd = fd;
+	c->held = held;
 	snprintf(c->address, sizeof(c->address), "%s", address);
 	guard_open(fd);
 	c->wsi = lws_adopt_socket_vhost(l->tls ? l->tls_vhost : l->vhost, fd);
@@ -290,7 +311,7 @@ static void
 conn_free(Conn *c)
 {
 	guard_close(c->fd);
-	acceptor_closed_one(c->listener->acceptor);
+	acceptor_closed_one(c->listener->acceptor, c->held, c->settled);
 	if (c->upgrade)
 	{
 		request_clear(c->upgrade);
@@ -308,6 +329,16 @@ listener_setup_tls(Listener *l, SSL_CTX *context)
 	return tls_context_setup(context, &l->tls) ? 0 : -1;
 }
 
+/* Its first request is here: from now on it is no pending handshake. */
+static void
+conn_settle(Conn *c)
+{
+	if (c->settled)
+		return;
+	c->settled = true;
+	acceptor_settled(c->listener->acceptor);
+}
+
 static int
 listener_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t len)
 {
@@ -320,6 +351,7 @@ listener_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user,
 	switch (reason)
 	{
 		case LWS_CALLBACK_HTTP:
+			conn_settle(c);
 			return http_begin(c, in, len);
 		case LWS_CALLBACK_HTTP_BODY:
 			return http_body(c, in, len);
@@ -328,6 +360,7 @@ listener_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user,
 		case LWS_CALLBACK_HTTP_WRITEABLE:
 			return http_writable(c);
 		case LWS_CALLBACK_HTTP_CONFIRM_UPGRADE:
+			conn_settle(c);
 			return ws_confirm(c);
 		case LWS_CALLBACK_ESTABLISHED:
 			return ws_established(c);

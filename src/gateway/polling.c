@@ -76,8 +76,9 @@ polling_preflight(Http *h)
 static void
 polling_open(Http *h)
 {
-	SessionPeer peer = request_peer(&h->request, h->conn->address);
-	Session    *s = session_open(polling_server(h), TRANSPORT_POLLING, &peer, polling_now(h));
+	SessionPeer peer = request_peer(&h->request, &h->conn->listener->settings, h->conn->address);
+	Refusal		refusal;
+	Session    *s = session_open(polling_server(h), TRANSPORT_POLLING, &peer, polling_now(h), &refusal);
 
 	if (s)
 	{
@@ -85,7 +86,12 @@ polling_open(Http *h)
 		polling_get(h, s);
 	}
 	else
-		polling_error(h, 503, EIO_FORBIDDEN, "Too many connections");
+	{
+		int			status;
+		const char *message = request_refusal(refusal, &status);
+
+		polling_error(h, status, EIO_FORBIDDEN, message);
+	}
 }
 
 static void

@@ -54,10 +54,11 @@ request_field(EngineRequest *q, Slice name, Slice value)
 }
 
 SessionPeer
-request_peer(EngineRequest *q, const char *address)
+request_peer(EngineRequest *q, const RequestSettings *settings, const char *address)
 {
 	struct timespec now;
 
+	address_of_client(settings->trusted_proxies, address, slice_cstring(q->forwarded ? q->forwarded : ""), q->client);
 	clock_gettime(CLOCK_REALTIME, &now);
 	if (q->query.len > 0)
 		text_add_string(&q->query, "}");
@@ -65,7 +66,7 @@ request_peer(EngineRequest *q, const char *address)
 		text_add_string(&q->fields, "}");
 	return (SessionPeer)
 	{
-		.address = slice_cstring(address),
+		.address = slice_cstring(q->client),
 		.authorization = slice_cstring(q->authorization ? q->authorization : ""),
 		.headers = text_slice(&q->fields),
 		.query = text_slice(&q->query),
@@ -78,7 +79,8 @@ void
 request_clear(EngineRequest *q)
 {
 	free(q->authorization);
-	q->authorization = NULL;
+	free(q->forwarded);
+	q->authorization = q->forwarded = NULL;
 	text_free(&q->query);
 	text_free(&q->fields);
 }
@@ -109,6 +111,23 @@ request_parameter(EngineRequest *q, const char *text, bool collect)
 	}
 	else if (slice_equal(name, SLICE_LITERAL("b64")))
 		q->base64 = strcmp(value, "1") == 0 || strcmp(value, "true") == 0;
+}
+
+const char *
+request_refusal(Refusal refusal, int *status)
+{
+	*status = refusal == REFUSED_CONNECTIONS ? 503 : 429;
+	switch (refusal)
+	{
+		case REFUSED_ADDRESS:
+			return "Too many connections from this address";
+		case REFUSED_RATE:
+			return "Too many handshakes from this address";
+		case REFUSED_CONNECTIONS:
+		case REFUSED_NOT:
+			break;
+	}
+	return "Too many connections";
 }
 
 /* The order is that of protocol.md 1.2. */

@@ -9,6 +9,7 @@
 
 #include "core/server.h"
 #include "core/text.h"
+#include "wire/address.h"
 
 typedef enum HttpMethod
 {
@@ -25,6 +26,7 @@ typedef struct RequestSettings
 	char	   *path;
 	char	   *allowed_origins;
 	bool		cors_credentials;
+	char	   *trusted_proxies;	/* whose X-Forwarded-For counts */
 	uint32_t	max_payload;
 	bool		collect;		/* handlers want to know query and header fields */
 } RequestSettings;
@@ -49,6 +51,8 @@ typedef struct EngineRequest
 	char		origin[REQUEST_ORIGIN_MAX];
 	char		host[REQUEST_ORIGIN_MAX];
 	char	   *authorization;	/* malloc'ed or NULL */
+	char	   *forwarded;		/* X-Forwarded-For; malloc'ed or NULL */
+	char		client[ADDRESS_TEXT_MAX];	/* whose request it is, once request_peer() has found out */
 
 	/* To be passed on: the members of a JSON object each, without its last brace. */
 	Text		query;
@@ -64,8 +68,11 @@ extern void request_parameter(EngineRequest *q, const char *text, bool collect);
 /* Takes a header field to pass on; its name is in lower case. */
 extern void request_field(EngineRequest *q, Slice name, Slice value);
 
-/* What a session that begins with this request is to know of its client. */
-extern SessionPeer request_peer(EngineRequest *q, const char *address);
+/* What a session that begins with this request, on a connection from `address`, is to know of its client. */
+extern SessionPeer request_peer(EngineRequest *q, const RequestSettings *settings, const char *address);
+
+/* What a client is told when there is no session for it, and the HTTP status. */
+extern const char *request_refusal(Refusal refusal, int *status);
 
 /*
  * The checks of protocol.md 1.2.  True: *s is the session named by the sid,

@@ -68,7 +68,7 @@ ws_confirm(Conn *c)
 		return ws_refuse(c, 400, eio_error_message(EIO_BAD_REQUEST));
 
 	c->upgrade = q = xmalloc(sizeof(*q));
-	http_read_request(c->wsi, q, c->listener->settings.collect);
+	http_read_request(c->wsi, q, &l->settings);
 	if (!request_admit(q, &l->settings, l->server, &s, &error))
 	{
 		request_count_refusal(q, error, l->counters, uv_now(l->loop));
@@ -113,13 +113,15 @@ ws_established(Conn *c)
 	}
 	else
 	{
-		SessionPeer peer = request_peer(q, c->address);
+		SessionPeer peer = request_peer(q, &l->settings, c->address);
+		Refusal		refusal;
+		int			status;
 
-		c->session = session_open(l->server, TRANSPORT_WEBSOCKET, &peer, now);
+		c->session = session_open(l->server, TRANSPORT_WEBSOCKET, &peer, now, &refusal);
 		if (c->session)
 			c->session->ws = c;
 		else
-			result = ws_close(c, CLOSE_TRY_LATER, "too many connections");
+			result = ws_close(c, CLOSE_TRY_LATER, request_refusal(refusal, &status));
 	}
 	request_clear(q);
 	free(q);

@@ -96,6 +96,10 @@ pg_rooms.listen_addresses = '127.0.0.1'
 pg_rooms.port = $rooms_port
 pg_rooms.jwt_secret = '$secret'
 pg_rooms.max_connections = 20000
+pg_rooms.max_connections_per_ip = 0
+pg_rooms.max_connections_per_user = 0
+pg_rooms.max_handshakes_per_second = 0
+pg_rooms.max_pending_handshakes = 0
 pg_rooms.max_message_size = '4MB'
 CONF
 "${as[@]}" pg_ctl -D "$work/data" -l "$work/log" -w start >/dev/null || { cat "$work/log"; exit 1; }

@@ -32,7 +32,8 @@ DEFAULTS = {
     "recovery_window": "0", "history_size": str(64 << 20), "jwt_secret": SECRET,
     "jwt_leeway": "30000", "allow_anonymous": "off", "user_claim": "userId,user_id,sub",
     "tenant_claim": "tenantId,tenant_id", "role_claim": "role",
-    "max_connections_per_user": "0",
+    "max_connections_per_user": "0", "max_connections_per_ip": "0", "max_handshakes_per_second": "0",
+    "max_pending_handshakes": "0", "trusted_proxies": "",
     "tls_cert": "", "tls_key": "", "handler_conninfo": "", "handler_connections": "4", "handler_timeout": "10000", "database": "postgres",
 }
 

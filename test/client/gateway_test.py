@@ -614,6 +614,40 @@ def test_out_of_descriptors_waits_without_spinning():
             equal(s.recv(12), b"HTTP/1.1 404")
 
 
+def close_reason(ws):
+    opcode, payload = ws.read()
+    return opcode, struct.unpack(">H", payload[:2])[0], payload[2:].decode()
+
+
+def test_limits_of_an_address():
+    full, fast = "Too many connections from this address", "Too many handshakes from this address"
+    with FakeWorker(max_connections_per_ip="2", trusted_proxies="127.0.0.1") as w:
+        alive = [WebSocket(w.port, X_Forwarded_For="192.0.2.1") for _ in range(2)]
+        # Several fields of one name are one list, the last one at its end.
+        equal(get(w.port, X_Forwarded_For="192.0.2.9", x_forwarded_for="192.0.2.1").status, 429)
+        equal(get(w.port, X_Forwarded_For="192.0.2.1", x_forwarded_for="192.0.2.2").status, 200)
+        a = get(w.port, X_Forwarded_For="192.0.2.1")
+        equal((a.status, json.loads(a.body)), (429, {"code": 4, "message": full}))
+        equal(get(w.port, X_Forwarded_For="1.1.1.1, " * 1500 + "192.0.2.1").status, 429, "a long list is read from its end")
+        equal(close_reason(WebSocket(w.port, X_Forwarded_For="192.0.2.1")), (8, 1013, full))
+        equal(w.fresh_stats()["refused_max_connections_per_ip"], 4)
+        del alive
+    with FakeWorker(max_handshakes_per_second="1") as w:
+        first = WebSocket(w.port)
+        equal(close_reason(WebSocket(w.port)), (8, 1013, fast))
+        a = get(w.port)
+        equal((a.status, json.loads(a.body)), (429, {"code": 4, "message": fast}))
+        equal(w.fresh_stats()["refused_max_handshakes_per_second"], 2)
+        first.close()
+    with FakeWorker(max_connections_per_ip="3") as w:
+        # Connections without a session: twice as many, and some.
+        idle = [socket.create_connection(("127.0.0.1", w.port), timeout=15) for _ in range(71)]
+        equal(idle[70].recv(1), b"", "one more is closed")
+        equal(w.fresh_stats()["refused_max_connections_per_ip"], 1)
+        for s in idle:
+            s.close()
+
+
 def test_max_connections():
     with FakeWorker(max_connections="3") as w:
         alive = [WebSocket(w.port) for _ in range(3)]

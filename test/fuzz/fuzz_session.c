@@ -19,7 +19,7 @@ typedef struct Script
 static const ServerOptions options = {
 	.ping_interval = 300, .ping_timeout = 200, .connect_timeout = 450, .upgrade_timeout = 100,
 	.max_payload = 200, .max_connections = 6, .max_connections_per_user = 2, .max_queued = 2000,
-	.recovery_window = 600, .history_size = 8000
+	.recovery_window = 600, .history_size = 8000, .max_connections_per_ip = 5, .max_handshakes_per_second = 20
 };
 
 /* The newest pids, to come back with. */

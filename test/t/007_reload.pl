@@ -153,6 +153,13 @@ my @settings = (
 		my $second = fares('', claims => { sub => 'twice' });
 		$first->disconnect;
 		return $second } ],
+	[ max_connections_per_ip => '1', 'reloaded', '200', '429', sub { get($poll); get($poll)->{status} } ],
+	[ max_handshakes_per_second => '1', 'reloaded', '200', '200 429', sub {
+		my %seen = map { get($poll)->{status} => 1 } 1 .. 5;
+		return join ' ', sort keys %seen } ],
+	[ max_pending_handshakes => '1', 'reloaded', '200', 'no', sub {
+		my $pending = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $rooms->port) or die;
+		return answers($rooms->url) } ],
 	[ max_queued => '16kB', 'reloaded', 'kept', 'disconnected', \&slow_client ],
 	[ max_message_size => '2kB', 'sessions', 'fine', 'message is larger than pg_rooms.max_message_size (2048 bytes)', emitting(5000, 1) ],
 	[ max_pending => '64kB', 'sessions', 'fine', 'too many messages in one transaction', emitting(5000, 20) ],
@@ -188,7 +195,7 @@ for (@settings)
 # ---- none is left out; handlers, recovery and TLS have tests of their own ----
 my %tested = map { $_ => 1 } (map { $_->[0] } @settings),
   qw(role_claim handler_conninfo handler_connections handler_timeout default_role recovery_window history_size
-	tls_cert_file tls_key_file);
+	tls_cert_file tls_key_file trusted_proxies);
 my @reloadable = PostgreSQL::Test::Utils::slurp_file(dirname(__FILE__) . '/../../README.md') =~ /^\| `(\w+)` \|.*\| reload \|$/mg;
 is_deeply([ grep { !$tested{$_} } @reloadable ], [], 'every reloadable setting has been reloaded');
 cmp_ok(scalar @reloadable, '>', 30, '... of those in README');

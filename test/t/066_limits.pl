@@ -5,15 +5,21 @@ use warnings;
 
 use FindBin;
 use lib $FindBin::RealBin;
+use HTTP::Tiny;
+use IO::Socket::INET;
 use PostgreSQL::Test::Utils;
 use Rooms;
 use Test::More;
 
-my $rooms = Rooms->new('main', conf => <<'CONF');
+my $rooms = Rooms->new('main', handlers => 1, conf => <<'CONF');
 pg_rooms.namespaces = '/,/admin'
 pg_rooms.max_connections_per_user = 2
 CONF
 my $node = $rooms->node;
+$rooms->sql(<<'SQL');
+CREATE FUNCTION my_address(e rooms.event) RETURNS jsonb LANGUAGE sql AS $$SELECT e.handshake->'address'$$;
+SELECT rooms.on_event('my-address', 'my_address');
+SQL
 
 # Waits until a counter of the gateway has this value: it reports once a second.
 sub counts
@@ -73,9 +79,83 @@ ends('it answers no ping', 'gus', client => $gus, end => sub { $frozen->kill('ST
 $frozen->kill('KILL');
 is($rooms->stat('disconnect_ping_timeout'), 1, '... which was the reason');
 
-my $hal = taken('hal', options => { forceNew => JSON::PP::false });
-my $admin = taken('hal', nsp => '/admin', options => { forceNew => JSON::PP::false });
-ok($hal && $admin && taken('hal') && !taken('hal'), 'namespaces of one connection count as one');
+my @hals = map { taken('hal', nsp => $_, options => { forceNew => JSON::PP::false }) } '/', '/admin';
+push @hals, taken('hal');
+ok(@hals == 3 && !taken('hal'), 'namespaces of one connection count as one');
 counts('refused_max_connections_per_user', $refused, 'each refusal is counted');
+
+$_->disconnect for @hals;
+
+# ---- connections of one address, and who says which it is ----
+
+my $http = HTTP::Tiny->new(timeout => $Rooms::TIMEOUT, keep_alive => 0);
+my $poll = $rooms->url . '/socket.io/?EIO=4&transport=polling';
+
+# A handshake over polling, with this X-Forwarded-For: what its client is told.  It ends at once.
+sub handshake
+{
+	my ($forwarded) = @_;
+	my $answer = $http->get($poll, { headers => { defined $forwarded ? ('X-Forwarded-For' => $forwarded) : () } });
+	return "$answer->{status} " . join ' ', @{ $Rooms::JSON->decode($answer->{content}) }{qw(code message)} if $answer->{status} =~ /^4/;
+	my $sid = $Rooms::JSON->decode(substr $answer->{content}, 1)->{sid};
+	$http->post("$poll&sid=$sid", { content => '1', headers => { 'Content-Type' => 'text/plain' } });
+	return $answer->{status};
+}
+
+my $full = '429 4 Too many connections from this address';
+sub from { my ($forwarded, %o) = @_; return $rooms->client(claims => { sub => "of $forwarded" }, options => { extraHeaders => { 'X-Forwarded-For' => $forwarded } }, %o) }
+
+counts('connections', 0, 'nobody is there');
+$rooms->configure("pg_rooms.max_connections_per_user = 0\npg_rooms.max_connections_per_ip = 3\npg_rooms.trusted_proxies = '10.0.0.0/8'\n");
+my @clients = (from('192.0.2.1'), from('192.0.2.2', transports => ['polling']), from('192.0.2.3', driver => $process = Rooms::Driver->new));
+$_->wait_for('connect') for @clients;
+is(handshake(), $full, 'an address has so many connections');
+is(handshake('192.0.2.4'), $full, '... and cannot pretend to be another one, whose X-Forwarded-For is nobody\'s business');
+is(handshake('10.0.0.1'), $full, '... not even a proxy');
+is_deeply($clients[0]->ask('my-address'), ['127.0.0.1'], '... nor to the handlers');
+is($rooms->client(claims => { sub => 'x' }, transports => ['polling'], options => { reconnection => JSON::PP::false })
+	->wait_for('connect_error')->{message}, 'xhr poll error', '... which is a connect_error to a stock client');
+counts('refused_max_connections_per_ip', 4, '... and each refusal is counted');
+
+$process->kill('KILL');
+counts('connections', 2, 'a client whose process is killed is gone');
+is(handshake(), 200, '... and makes room for another');
+$clients[0]->disconnect;
+$clients[1]->disconnect;
+counts('connections', 0, 'those that leave are gone');
+
+$rooms->configure("pg_rooms.trusted_proxies = '127.0.0.1, 10.0.0.0/8'\npg_rooms.max_connections_per_ip = 2\n");
+@clients = (from('192.0.2.1'), from('198.51.100.7, 192.0.2.1'), from('192.0.2.2'));
+$_->wait_for('connect') for @clients;
+is(handshake('192.0.2.1'), $full, 'behind a proxy each client has its own count');
+is(handshake('192.0.2.2'), 200, '... another one has room');
+is(handshake('192.0.2.99, 192.0.2.1'), $full, '... and what a client claims of itself, on the left, does not count');
+is(handshake('192.0.2.1, 10.1.2.3'), $full, '... nor does a further proxy');
+is(handshake('::ffff:192.0.2.1'), $full, '... nor another form of it');
+is_deeply($clients[1]->ask('my-address'), ['192.0.2.1'], 'handlers see the same address');
+is(handshake(), 200, 'the proxy itself may connect');
+$_->disconnect for @clients;
+counts('connections', 0, 'all are gone');
+
+# ---- handshakes ----
+
+$rooms->configure("pg_rooms.max_connections_per_ip = 1000\npg_rooms.max_handshakes_per_second = 3\n");
+my $before = $rooms->stat('refused_max_handshakes_per_second');
+my %answers;
+$answers{ handshake('192.0.2.8') }++ for 1 .. 30;
+is(join(', ', sort keys %answers), '200, 429 4 Too many handshakes from this address', 'an address has so many handshakes in a second');
+cmp_ok($answers{200}, '>=', 3, '... which are taken');
+is(handshake('192.0.2.9'), 200, '... another address is not concerned');
+counts('refused_max_handshakes_per_second', $before + 30 - $answers{200}, '... and each refusal is counted');
+
+$rooms->configure("pg_rooms.max_handshakes_per_second = 100\npg_rooms.max_pending_handshakes = 2\n");
+sub dial { return IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $rooms->port) // die $! }
+my @idle = map { dial() } 1 .. 3;
+is(sysread($idle[2], my $nothing, 1), 0, 'so many connections may wait for their first request, one more is closed');
+counts('refused_max_pending_handshakes', 1, '... and counted');
+close $idle[0];
+print { $idle[1] } "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+ok(sysread($idle[1], my $answer, 4096), 'one of them asks');
+is(handshake(), 200, '... and is not one of those any more');
 
 done_testing();

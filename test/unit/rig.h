@@ -50,6 +50,7 @@ static struct
 	uint64_t	now;
 	uint64_t	random;
 	uint64_t	lsn;			/* of the newest message: 1, 2, ... */
+	Refusal		refusal;		/* of the newest session */
 	const char *refreshed;		/* the user that {"token":...} is of, tenant t */
 	uint64_t	valid_ms;		/* of the tokens that come from now on */
 	Client		clients[RIG_CLIENTS];
@@ -318,7 +319,7 @@ rig_open_with(int i, Transport t, const SessionPeer *peer)
 	Client	   *c = &rig.clients[i];
 
 	memset(c, 0, sizeof(*c));
-	c->s = session_open(rig.server, t, peer, rig.now);
+	c->s = session_open(rig.server, t, peer, rig.now, &rig.refusal);
 	if (c->s == NULL)
 		return c;
 	memcpy(c->sid, c->s->sid, sizeof(c->sid));

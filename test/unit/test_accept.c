@@ -3,6 +3,7 @@
  * test_accept.c - connections as accept.c hands them out, over loopback.
  */
 #include "gateway/accept.h"
+#include "wire/counters.h"
 
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -19,14 +20,24 @@ static Acceptor *acceptor;
 static struct
 {
 	int			fds[MOST];
+	Held	   *held[MOST];
 	char		address[64];	/* of the newest */
 	uint32_t	count;
 }			accepted;
 
+static uint64_t counters[GATEWAY_COUNTER_COUNT];
+
 static void
-on_accept(void *ctx, int fd, const char *address)
+set_limits(uint32_t total, uint32_t per_address, uint32_t pending, const char *trusted)
+{
+	acceptor_set_limits(acceptor, &(AcceptLimits) {total, per_address, pending, trusted});
+}
+
+static void
+on_accept(void *ctx, int fd, const char *address, Held *held)
 {
 	CHECK(ctx == &loop);
+	accepted.held[accepted.count] = held;
 	accepted.fds[accepted.count++] = fd;
 	snprintf(accepted.address, sizeof(accepted.address), "%s", address);
 }
@@ -99,15 +110,68 @@ test_limit(const struct sockaddr_storage *at)
 	int			clients[3];
 
 	unit_case("over the limit: closed at once, and one more when one has gone");
-	acceptor_set_limit(acceptor, 2);
+	set_limits(2, 0, 0, "");
 	for (int i = 0; i < 2; i++)
 		clients[i] = dial(at);
 	uv_run(&loop, UV_RUN_ONCE);
 	CHECK(accepted.count == 2 && acceptor_count(acceptor) == 2 && is_closed(clients[1]));
-	acceptor_closed_one(acceptor);
+	CHECK(counters[COUNTER_REFUSED_MAX_CONNECTIONS] == 1);
+	acceptor_closed_one(acceptor, accepted.held[0], false);
 	clients[2] = dial(at);
 	uv_run(&loop, UV_RUN_ONCE);
 	CHECK(accepted.count == 3 && acceptor_count(acceptor) == 2);
+	for (int i = 0; i < 3; i++)
+		close(clients[i]);
+}
+
+/* The two of test_limit() are still there. */
+static void
+test_address_limit(const struct sockaddr_storage *at)
+{
+	int			clients[3];
+
+	unit_case("too many of one address: closed at once, and one more when one has gone");
+	set_limits(MOST, 2, 0, "10.0.0.0/8");
+	clients[0] = dial(at);
+	uv_run(&loop, UV_RUN_ONCE);
+	CHECK(accepted.count == 3 && is_closed(clients[0]) && counters[COUNTER_REFUSED_PER_IP] == 1);
+	acceptor_closed_one(acceptor, accepted.held[1], false);
+	clients[1] = dial(at);
+	uv_run(&loop, UV_RUN_ONCE);
+	CHECK(accepted.count == 4);
+
+	unit_case("... but not of a proxy");
+	set_limits(MOST, 2, 0, "10.0.0.0/8, 127.0.0.1");
+	clients[2] = dial(at);
+	uv_run(&loop, UV_RUN_ONCE);
+	CHECK(accepted.count == 5 && acceptor_count(acceptor) == 3 && counters[COUNTER_REFUSED_PER_IP] == 1);
+	for (int i = 0; i < 3; i++)
+		close(clients[i]);
+}
+
+/* Three are there, none of which has sent a request. */
+static void
+test_pending_limit(const struct sockaddr_storage *at)
+{
+	int			clients[3];
+
+	unit_case("too many without a request: closed at once; one that sent its own, or has gone, makes room");
+	set_limits(MOST, 0, 3, "");
+	clients[0] = dial(at);
+	uv_run(&loop, UV_RUN_ONCE);
+	CHECK(accepted.count == 5 && is_closed(clients[0]) && counters[COUNTER_REFUSED_PENDING] == 1);
+	acceptor_settled(acceptor);
+	clients[1] = dial(at);
+	uv_run(&loop, UV_RUN_ONCE);
+	CHECK(accepted.count == 6);
+	acceptor_closed_one(acceptor, accepted.held[2], true);
+	clients[2] = dial(at);
+	uv_run(&loop, UV_RUN_ONCE);
+	CHECK(accepted.count == 6 && is_closed(clients[2]));
+	acceptor_closed_one(acceptor, accepted.held[3], false);
+	acceptor_closed_one(acceptor, accepted.held[4], false);
+	acceptor_closed_one(acceptor, accepted.held[5], false);
+	CHECK(acceptor_count(acceptor) == 0);
 	for (int i = 0; i < 3; i++)
 		close(clients[i]);
 }
@@ -120,13 +184,16 @@ main(void)
 
 	uv_loop_init(&loop);
 	acceptor = acceptor_new(&loop, on_accept, &loop);
-	acceptor_set_limit(acceptor, MOST);
+	set_limits(MOST, 0, 0, "");
+	acceptor_set_counters(acceptor, counters);
 	acceptor_listen(acceptor, &fd, 1);
 	test_options(&at);
 	test_limit(&at);
+	test_address_limit(&at);
+	test_pending_limit(&at);
 
 	unit_case("an IPv4 client of an IPv6 socket has an IPv4 address");
-	acceptor_set_limit(acceptor, MOST);
+	set_limits(MOST, 0, 0, "");
 	fd = listen_on(&at, AF_INET6);
 	if (fd >= 0)
 	{
@@ -141,6 +208,7 @@ main(void)
 			uv_run(&loop, UV_RUN_ONCE);
 		CHECK(strcmp(accepted.address, "127.0.0.1") == 0);
 		close(client);
+		acceptor_closed_one(acceptor, accepted.held[6], false);
 	}
 
 	for (uint32_t i = 0; i < accepted.count; i++)

@@ -298,25 +298,27 @@ lose_the_key(Client *c)
 	CHECK(c->reason == CLOSE_EXPIRED);
 }
 
+static const struct
+{
+	const char *how;
+	void		(*leave) (Client *c);
+	bool		closes;			/* the session, too */
+}			ends[] = {
+	{"a DISCONNECT", leave_namespace, false},
+	{"a close packet", send_close, true},
+	{"a cut", cut, true},
+	{"a parse error", send_nonsense, true},
+	{"a ping timeout", send_no_pong, true},
+	{"reading nothing", read_nothing, true},
+	{"disconnect_sockets", be_disconnected, false},
+	{"disconnect_sockets with close", be_closed, true},
+	{"a namespace that goes", lose_the_namespace, false},
+	{"a key that goes", lose_the_key, true},
+};
+
 static void
 users(void)
 {
-	static const struct
-	{
-		const char *how;
-		void		(*leave) (Client *c);
-	}			ends[] = {
-		{"a DISCONNECT", leave_namespace},
-		{"a close packet", send_close},
-		{"a cut", cut},
-		{"a parse error", send_nonsense},
-		{"a ping timeout", send_no_pong},
-		{"reading nothing", read_nothing},
-		{"disconnect_sockets", be_disconnected},
-		{"disconnect_sockets with close", be_closed},
-		{"a namespace that goes", lose_the_namespace},
-		{"a key that goes", lose_the_key},
-	};
 	Client	   *c;
 
 	unit_case("a user has so many connections, the next one is refused and counted");
@@ -424,9 +426,97 @@ users(void)
 	rig_stop();
 }
 
+static void
+start_with_addresses(uint32_t connections, uint32_t handshakes)
+{
+	ServerOptions options = rig_options;
+
+	options.max_connections_per_ip = connections;
+	options.max_handshakes_per_second = handshakes;
+	rig_start_with(&options);
+}
+
+/* Is there a session for this address? */
+static bool
+opened(int i, Transport t, const char *address)
+{
+	const SessionPeer peer = {.address = slice_cstring(address)};
+
+	return rig_open_with(i, t, &peer)->s != NULL;
+}
+
+static void
+addresses(void)
+{
+	Client	   *c;
+	int			n;
+
+	unit_case("an address has so many sessions, the next one is refused and counted");
+	start_with_addresses(2, 0);
+	CHECK(opened(0, TRANSPORT_WEBSOCKET, "10.0.0.1") && opened(1, TRANSPORT_POLLING, "10.0.0.1"));
+	CHECK(!opened(2, TRANSPORT_POLLING, "10.0.0.1") && rig.refusal == REFUSED_ADDRESS);
+	CHECK(!opened(2, TRANSPORT_WEBSOCKET, "::ffff:10.0.0.1") && opened(3, TRANSPORT_WEBSOCKET, "10.0.0.2"));
+	CHECK(server_counters(rig.server)[COUNTER_REFUSED_PER_IP] == 2);
+	rig_stop();
+
+	unit_case("a whole IPv6 /64 is one address");
+	start_with_addresses(2, 0);
+	CHECK(opened(0, TRANSPORT_WEBSOCKET, "2001:db8::1") && opened(1, TRANSPORT_WEBSOCKET, "2001:db8::2"));
+	CHECK(!opened(2, TRANSPORT_WEBSOCKET, "2001:db8::3") && opened(3, TRANSPORT_WEBSOCKET, "2001:db8:0:1::1"));
+	rig_stop();
+
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
+	{
+		if (!ends[i].closes)
+			continue;
+		unit_case("an address's count goes down with %s", ends[i].how);
+		start_with_addresses(1, 0);
+		c = rig_connect(0, "ada", "x");
+		CHECK(!opened(1, TRANSPORT_WEBSOCKET, "127.0.0.1"));
+		ends[i].leave(c);
+		CHECK(c->s == NULL);
+		CHECK(opened(2, TRANSPORT_WEBSOCKET, "127.0.0.1") && !opened(3, TRANSPORT_WEBSOCKET, "127.0.0.1"));
+		rig_stop();
+	}
+
+	unit_case("a polling session that lingers for its close packet is not counted");
+	start_with_addresses(1, 0);
+	CHECK(opened(0, TRANSPORT_POLLING, "127.0.0.1"));
+	session_close(rig.clients[0].s, CLOSE_FORCED);
+	CHECK(opened(1, TRANSPORT_WEBSOCKET, "127.0.0.1"));
+	rig_stop();
+
+	unit_case("handshakes of an address pass at the rate that is set, sessions that end or not");
+	start_with_addresses(0, 5);
+	for (n = 0; opened(0, TRANSPORT_WEBSOCKET, "10.0.0.1"); n++)
+		cut(&rig.clients[0]);
+	CHECK(n == 5 && rig.refusal == REFUSED_RATE);
+	CHECK(opened(0, TRANSPORT_WEBSOCKET, "10.0.0.2"));
+	for (n = 0; rig.now < 1000000 + 60000; rig_wait(50))
+	{
+		if (!opened(1, TRANSPORT_WEBSOCKET, "10.0.0.1"))
+			continue;
+		cut(&rig.clients[1]);
+		n++;
+	}
+	CHECK(n >= 5 * 60 - 1 && n <= 5 * 60);
+	CHECK(server_counters(rig.server)[COUNTER_REFUSED_HANDSHAKES] > 800);
+	rig_stop();
+
+	unit_case("a handshake that is refused for another reason takes nothing off the rate");
+	start_with_addresses(1, 2);
+	CHECK(opened(0, TRANSPORT_WEBSOCKET, "10.0.0.1"));
+	for (n = 0; n < 10; n++)
+		CHECK(!opened(1, TRANSPORT_WEBSOCKET, "10.0.0.1") && rig.refusal == REFUSED_ADDRESS);
+	cut(&rig.clients[0]);
+	CHECK(opened(0, TRANSPORT_WEBSOCKET, "10.0.0.1"));
+	rig_stop();
+}
+
 int
 main(void)
 {
+	addresses();
 	users();
 	buckets();
 	counts();

@@ -42,6 +42,7 @@ handshake(void)
 	const SessionPeer peer = {
 		.address = SLICE_LITERAL("::1"), .authorization = SLICE_LITERAL("Bearer secret"), .base64 = true
 	};
+	Refusal		refusal;
 	Client	   *c;
 
 	unit_case("the handshake over WebSocket offers no upgrade");
@@ -78,7 +79,7 @@ handshake(void)
 	for (int i = 0; i < RIG_CLIENTS - 1; i++)
 		CHECK(rig_open(i, TRANSPORT_WEBSOCKET)->s != NULL);
 	CHECK(rig_open(RIG_CLIENTS - 1, TRANSPORT_WEBSOCKET)->s != NULL);
-	CHECK(session_open(rig.server, TRANSPORT_POLLING, &peer, rig.now) == NULL);
+	CHECK(session_open(rig.server, TRANSPORT_POLLING, &peer, rig.now, &refusal) == NULL && refusal == REFUSED_CONNECTIONS);
 	CHECK(server_counters(rig.server)[COUNTER_REFUSED_MAX_CONNECTIONS] == 1);
 	session_ws_gone(rig.clients[0].s, &rig.clients[0].ws);
 	server_flush(rig.server);
