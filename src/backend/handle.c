@@ -28,6 +28,7 @@
 #include "commands/async.h"
 #include "commands/prepare.h"
 #include "commands/sequence.h"
+#include "commands/trigger.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "funcapi.h"
@@ -37,6 +38,7 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
+#include "utils/json.h"
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -78,7 +80,9 @@ static const char *choose_role(text *role);
 static const char *unusable_role(const char *name);
 static char *claim_sub(text *claims);
 static void set_local(const char *name, const char *value);
+static char *claims_with_role(text *claims, const char *role);
 static void check_rights(const HandlerFunction *f);
+static void run_deferred(void);
 static Slice bytea_argument(FunctionCallInfo fcinfo, int n, const char *name);
 static text *text_argument(FunctionCallInfo fcinfo, int n, const char *name);
 static text *text_or_null(FunctionCallInfo fcinfo, int n);
@@ -103,6 +107,7 @@ rooms_handle(PG_FUNCTION_ARGS)
 	text	   *claims = text_or_null(fcinfo, 9);
 	const HandlerFunction *f;
 	char	   *signature;
+	bytea	   *reply;
 	FmgrInfo	function;
 	LOCAL_FCINFO(call, FUNC_MAX_ARGS);
 
@@ -145,7 +150,9 @@ rooms_handle(PG_FUNCTION_ARGS)
 	fmgr_info(f->oid, &function);
 	InitFunctionCallInfoData(*call, &function, 0, DEFAULT_COLLATION_OID, NULL, NULL);
 	handler_arguments(f, &e, call);
-	PG_RETURN_BYTEA_P(handler_reply(f, e.kind, call));
+	reply = handler_reply(f, e.kind, call);
+	run_deferred();
+	PG_RETURN_BYTEA_P(reply);
 }
 
 /*
@@ -155,6 +162,11 @@ rooms_handle(PG_FUNCTION_ARGS)
 PGDLLEXPORT Datum
 rooms_handler_reset(PG_FUNCTION_ARGS)
 {
+	if (current != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("rooms.handler_reset() cannot be called by a handler"),
+				 errhint("It is for the gateway, which calls it in the next transaction.")));
 	PortalHashTableDeleteAll();
 	SetPGVariable("session_authorization", NIL, false);
 	SetPGVariable("role", NIL, false);
@@ -237,7 +249,7 @@ set_identity(text *role, text *claims, text *headers)
 {
 	const char *name = choose_role(role);
 
-	set_local("request.jwt.claims", claims != NULL ? text_to_cstring(claims) : "{}");
+	set_local("request.jwt.claims", claims_with_role(claims, name));
 	set_local("request.jwt.claim.sub", claims != NULL ? claim_sub(claims) : "");
 	set_local("request.jwt.claim.role", name);
 	set_local("request.headers", headers != NULL ? text_to_cstring(headers) : "{}");
@@ -296,6 +308,33 @@ unusable_role(const char *name)
 	return NULL;
 }
 
+/* As PostgREST has it: the role in force is among the claims. */
+static char *
+claims_with_role(text *claims, const char *role)
+{
+	char	   *json = claims != NULL ? text_to_cstring(claims) : "{}";
+	Slice		utf8 = packet_utf8(slice_cstring(json));
+	StringInfoData out;
+	JsonWalk	walk;
+	Slice		key,
+				value;
+	bool		any = false;
+
+	if (*role == '\0' || !json_enter(utf8, &walk) || !walk.object)
+		return json;
+	while (json_next(&walk, &key, &value))
+	{
+		if (slice_equal(key, SLICE_LITERAL("\"role\"")))
+			return json;
+		any = true;
+	}
+	initStringInfo(&out);
+	appendStringInfoString(&out, "{\"role\":");
+	escape_json(&out, role);
+	appendStringInfo(&out, "%s%s", any ? "," : "", json + 1);
+	return out.data;
+}
+
 /* The claim "sub" as text; "" if there is none. */
 static char *
 claim_sub(text *claims)
@@ -338,6 +377,19 @@ check_rights(const HandlerFunction *f)
 	result = object_aclcheck(ProcedureRelationId, f->oid, GetUserId(), ACL_EXECUTE);
 	if (result != ACLCHECK_OK)
 		aclcheck_error(result, OBJECT_FUNCTION, get_func_name(f->oid));
+}
+
+/*
+ * Deferred triggers, as SET CONSTRAINTS ALL IMMEDIATE does it: at COMMIT
+ * statement_timeout would not hold for them any more.
+ */
+static void
+run_deferred(void)
+{
+	ConstraintsSetStmt *all = makeNode(ConstraintsSetStmt);
+
+	all->deferred = false;
+	AfterTriggerSetState(all);
 }
 
 /* ---- arguments ---- */

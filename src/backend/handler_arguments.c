@@ -37,7 +37,11 @@
 #include "backend/handler_call.h"
 #include "wire/json.h"
 
+/* Bytes of a message that are passed on. */
+#define MESSAGE_MAX 200
+
 static Datum make_event(const HandlerEvent *e);
+static text *event_name(const HandlerEvent *e);
 static Datum bytea_array(EnvelopeList attachments);
 static int	set_given(const HandlerFunction *f, const HandlerEvent *e, FunctionCallInfo call);
 static void set_defaults(const HandlerFunction *f, FunctionCallInfo call, int given);
@@ -77,7 +81,7 @@ make_event(const HandlerEvent *e)
 
 	if (desc->natts != lengthof(values))
 		elog(ERROR, "type rooms.event has %d columns", desc->natts);
-	values[0] = PointerGetDatum(e->name);
+	values[0] = PointerGetDatum(event_name(e));
 	values[1] = convert_checked(JSONBOID, e->args, e, 0, &nulls[1]);
 	values[2] = bytea_array(e->attachments);
 	values[3] = PointerGetDatum(e->sid);
@@ -89,6 +93,23 @@ make_event(const HandlerEvent *e)
 	values[7] = convert_checked(JSONBOID, slice(VARDATA_ANY(e->handshake), VARSIZE_ANY_EXHDR(e->handshake)),
 								e, 0, &nulls[7]);
 	return HeapTupleGetDatum(heap_form_tuple(desc, values, nulls));
+}
+
+static text *
+event_name(const HandlerEvent *e)
+{
+	switch (e->kind)
+	{
+		case HANDLER_JOIN:
+			return cstring_to_text("room:join");
+		case HANDLER_CONNECT:
+			return cstring_to_text("connect");
+		case HANDLER_DISCONNECT:
+			return cstring_to_text("disconnect");
+		case HANDLER_EVENT:
+			break;
+	}
+	return e->name;
 }
 
 static Datum
@@ -234,12 +255,13 @@ convert_checked(Oid type, Slice value, const HandlerEvent *e, int number, bool *
 		MemoryContextSwitchTo(context);
 		error = CopyErrorData();
 		FlushErrorState();
+		/* It often repeats the value, which may be as large as a packet. */
+		error->message[pg_mbcliplen(error->message, strlen(error->message), MESSAGE_MAX)] = '\0';
 		/* The transaction ends with this error: nothing needs to be rolled back first. */
 		ereport(ERROR,
 				(errcode(ERRCODE_ROOMS_BAD_ARGUMENTS),
 				 number > 0 ? errmsg("argument %d: %s", number, error->message)
-				 : errmsg("arguments: %s", error->message),
-				 error->detail != NULL ? errdetail_internal("%s", error->detail) : 0));
+				 : errmsg("arguments: %s", error->message)));
 	}
 	PG_END_TRY();
 	return result;

@@ -180,7 +180,7 @@ room_emit(Call *c)
 		refuse_arguments(c);
 	else if (!registry_is_in(&caller->socket->member, room))
 		refuse(c, "not in the room", "not_in_room");
-	else if (sio_reserved_event(name) || slice_equal(name, SLICE_LITERAL("error")) ||
+	else if (room_is_reserved(room) || sio_reserved_event(name) || slice_equal(name, SLICE_LITERAL("error")) ||
 			 !rules_relay(caller->server->rules, slice_cstring(caller->nsp), room, name))
 		refuse(c, "not allowed", "forbidden");
 	else

@@ -21,6 +21,7 @@
 
 static void step(Caller *caller);
 static void complete(Call *c, const CallResult *r);
+static void complete_answered(Call *c);
 static void fail(Call *c, const char *message, const char *code);
 static void become_connect(Call *c);
 
@@ -126,26 +127,20 @@ has_room(const Caller *caller, size_t size)
 {
 	const Server *s = caller->server;
 
-	/* A disconnect asks for no room: there may be more than the caps. */
+	/* A connect and a disconnect ask for no room: there may be more than the caps. */
 	return caller->count < CALLER_MAX_CALLS && s->call_count < SERVER_MAX_CALLS &&
 		s->call_bytes + size <= SERVER_MAX_CALL_BYTES;
 }
 
-bool
+void
 call_connect(Caller *caller)
 {
 	Call	   *c;
 
-	if (!has_room(caller, 2))
-	{
-		caller->server->counters[COUNTER_CALLS_DROPPED]++;
-		return false;
-	}
 	c = call_new(caller, HANDLER_CONNECT, 2);
 	write_bytes(c->bytes, SLICE_LITERAL("[]"));
 	c->args = slice(c->bytes, 2);
 	step(caller);
-	return true;
 }
 
 /* One per socket that connected: no more than there are connections, so no cap. */
@@ -169,6 +164,8 @@ caller_leave(Caller *caller, bool connected, const char *reason)
 {
 	caller->socket = NULL;
 	caller->reason = reason;
+	caller->revoked = slice_equal(slice_cstring(reason), SLICE_LITERAL("server namespace disconnect")) ||
+		slice_equal(slice_cstring(reason), SLICE_LITERAL("forced server close"));
 	if (connected && caller->server->use_handlers)
 		call_disconnect(caller);
 	if (caller->first != NULL && (caller->first->kind == HANDLER_CONNECT || caller->first->recheck) &&
@@ -176,6 +173,8 @@ caller_leave(Caller *caller, bool connected, const char *reason)
 	{
 		become_connect(caller->first);
 		set_state(caller->first, CALL_QUEUED);	/* step() drops it */
+	if (caller->revoked && caller->first != NULL && caller->first->state == CALL_WAITING)
+		set_state(caller->first, CALL_QUEUED);	/* and so this one */
 	}
 	step(caller);
 	caller_unref(caller);
@@ -229,6 +228,7 @@ call_event(Caller *caller, const SioPacket *p, EnvelopeList attachments)
 	size_t		size = 2 * p->event.len + p->json.len + 2 + attachments.bytes.len;
 	Call	   *c;
 	uint8_t    *at;
+	bool		named;
 
 	if (!has_room(caller, size))
 	{
@@ -242,8 +242,7 @@ call_event(Caller *caller, const SioPacket *p, EnvelopeList attachments)
 	c->has_ack = p->has_ack;
 	c->ack = p->ack;
 	at = c->bytes;
-	if (!read_name(p->event, at, &c->name))
-		c->name = (Slice) {0};	/* a lone surrogate: no handler can have that name */
+	named = read_name(p->event, at, &c->name) && memchr(c->name.data, '\0', c->name.len) == NULL;
 	at += p->event.len;
 	c->event = slice(at, p->event.len);
 	at = write_bytes(at, p->event);
@@ -252,6 +251,7 @@ call_event(Caller *caller, const SioPacket *p, EnvelopeList attachments)
 	c->args.len = (size_t) (at - c->args.data);
 	c->attachments = (EnvelopeList) {attachments.count, slice(at, attachments.bytes.len)};
 	write_bytes(at, attachments.bytes);
+	c->unnamed = !named;
 	step(caller);
 }
 
@@ -531,10 +531,14 @@ begin(Call *c)
 	HandlerRule rule;
 	bool		handled = false;
 
-	if (s->use_handlers && s->rules == NULL)
+	if (c->unnamed)
+		call_refuse(c, SLICE_LITERAL("invalid event name"), SLICE_LITERAL("invalid_arguments"), (Slice) {0});
+	else if (s->use_handlers && s->rules == NULL)
 		handled = true;			/* perhaps: it waits for the rules */
 	else if (c->kind == HANDLER_CONNECT && caller->socket == NULL)
 		;						/* nobody waits for the answer */
+	else if (caller->revoked && c->kind != HANDLER_DISCONNECT)
+		;						/* it was thrown out: nothing more is done in its name */
 	else if (c->kind == HANDLER_CONNECT && caller->follows)
 		return false;
 	else if (c->kind == HANDLER_CONNECT && begin_recheck(c))
@@ -611,7 +615,7 @@ server_calls_waiting(const Server *s)
 bool
 server_has_calls(const Server *s)
 {
-	return s->waiting.count > 0;
+	return s->waiting.count > 0 || s->running.count > 0;
 }
 
 void
@@ -622,12 +626,21 @@ server_call_done(Server *s, Call *c, const CallResult *r, uint64_t now)
 	if (r->outcome == CALL_OK && r->marked && !c->marker_seen)
 	{
 		c->answered = true;
+		c->since = now;
 		c->reply = xmalloc(r->reply.len);
 		c->reply_len = r->reply.len;
 		write_bytes(c->reply, r->reply);
 	}
 	else
 		complete(c, r);
+}
+
+static void
+complete_answered(Call *c)
+{
+	const CallResult result = {.outcome = CALL_OK,.reply = slice(c->reply, c->reply_len)};
+
+	complete(c, &result);
 }
 
 /* Markers come in the order of commits, which is about that of the list: the search ends soon. */
@@ -646,11 +659,7 @@ call_marker(Server *s, Slice marker)
 			continue;
 		c->marker_seen = true;
 		if (c->answered)
-		{
-			const CallResult result = {.outcome = CALL_OK,.reply = slice(c->reply, c->reply_len)};
-
-			complete(c, &result);
-		}
+			complete_answered(c);
 		return;
 	}
 }
@@ -659,6 +668,24 @@ uint64_t
 server_marker(const Server *s)
 {
 	return s->marker;
+}
+
+void
+call_overlap_rooms(Server *s, Slice nsp, EnvelopeList rooms, EnvelopeList in)
+{
+	for (Call *c = s->running.first; c != NULL; c = c->list_next)
+	{
+		EnvelopeList left = in;
+		Slice		room;
+		bool		on_its_way = c->kind == HANDLER_CONNECT;
+
+		if (!slice_equal(slice_cstring(c->caller->nsp), nsp))
+			continue;
+		while (!on_its_way && c->kind == HANDLER_JOIN && envelope_next(&left, &room))
+			on_its_way = slice_equal(room, c->name);
+		if (on_its_way)
+			call_overlap(c->caller, rooms);
+	}
 }
 
 void
@@ -756,6 +783,16 @@ server_expire_calls(Server *s, uint64_t now, uint64_t ms)
 	s->now = now;
 	while (s->waiting.first != NULL && s->waiting.first->since + ms < now)
 		fail(s->waiting.first, "the database is not available", "unavailable");
+	for (Call *c = s->running.first; c != NULL; c = c->list_next)
+	{
+		if (!c->answered || c->since + MARKER_MS >= now)
+			continue;
+		/* The bus is that far behind, or has lost the marker: the call is over all the same. */
+		s->counters[COUNTER_MARKERS_MISSED]++;
+		c->marker_seen = true;
+		complete_answered(c);
+		break;					/* the list has changed: the rest at the next call */
+	}
 }
 
 void

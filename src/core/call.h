@@ -40,6 +40,7 @@ extern size_t peer_size(const Peer *peer);
 #define SERVER_MAX_CALLS	10000	/* ... all together */
 #define SERVER_MAX_CALL_BYTES (64u * 1024 * 1024)
 #define CALL_MAX_LEFT		65536	/* bytes of names that a connect remembers as left */
+#define MARKER_MS			30000	/* for the marker of a call that was answered */
 #define JOIN_CHECKS_MAX		10	/* how often a join is checked again before it is refused */
 
 struct Caller
@@ -54,6 +55,7 @@ struct Caller
 	char	   *nsp;			/* its namespace, also when that has been removed */
 	Peer	   *peer;			/* its session's */
 	char	   *auth;			/* JSON object: the CONNECT's auth without token and pid; NULL: {} */
+	bool		revoked;		/* the server threw it out: what it sent before is not run */
 	bool		recovered;		/* it is a socket that came back */
 	Call	   *first;
 	Call	   *last;
@@ -86,6 +88,7 @@ struct Call
 	uint64_t	since;			/* when it began to wait */
 	CallState	state;
 	bool		has_ack;
+	bool		unnamed;		/* no handler can have a name that text cannot hold */
 	bool		marker_seen;
 	bool		answered;		/* `reply` is there, its marker not yet */
 	bool		stale;			/* a leave overlapped it: the join is to be checked again; connect: */
@@ -139,7 +142,7 @@ extern void caller_handshake(const Caller *caller, Text *t);
 /* The call that has waited longest, or NULL.  It is then in flight until server_call_done(). */
 extern Call *server_call_next(Server *s);
 
-/* How many calls server_call_next() has; and are there any, also those that wait for the rules? */
+/* How many calls server_call_next() has; and are there any at all, running or waiting? */
 extern uint32_t server_calls_waiting(const Server *s);
 extern bool server_has_calls(const Server *s);
 
@@ -159,7 +162,7 @@ extern void server_use_handlers(Server *s, bool use);
 /* The rules as rooms.handler_rules() gave them.  WIRE_BAD: malformed, nothing changed. */
 extern WireResult server_set_rules(Server *s, Slice encoded) MUST_CHECK;
 
-/* Answers with `unavailable` whatever has waited for longer than `ms`. */
+/* Answers with `unavailable` whatever has waited for longer than `ms`; ends calls whose marker does not come. */
 extern void server_expire_calls(Server *s, uint64_t now, uint64_t ms);
 
 /* ---- for socket.c and server.c ---- */
@@ -179,14 +182,17 @@ extern void call_departed(Caller *caller);
 /* Makes a caller of the session table, without a socket; its identity is taken over. */
 extern Caller *caller_restore(Server *s, Slice sid, Slice nsp, Identity *identity, const SessionPeer *peer, Slice auth);
 
-/* The socket waits for on_connect.  False: too much waits already. */
-extern bool call_connect(Caller *caller) MUST_CHECK;
+/* The socket waits for on_connect. */
+extern void call_connect(Caller *caller);
 
 /* An event came; `p` is a checked EVENT or BINARY_EVENT with a name. */
 extern void call_event(Caller *caller, const SioPacket *p, EnvelopeList attachments);
 
 /* A leave of these rooms was applied to the caller's socket. */
 extern void call_overlap(Caller *caller, EnvelopeList rooms);
+
+/* ... to the sockets that are in one of the rooms `in`: of whoever is on the way there, too. */
+extern void call_overlap_rooms(Server *s, Slice nsp, EnvelopeList rooms, EnvelopeList in);
 
 /* A marker came over the bus. */
 extern void call_marker(Server *s, Slice marker);

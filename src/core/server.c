@@ -309,6 +309,8 @@ command(Server *s, const Envelope *e)
 				assert(false);
 		}
 	}
+	if (e->kind == ENVELOPE_SOCKETS_LEAVE || e->kind == ENVELOPE_DISCONNECT_SOCKETS)
+		call_overlap_rooms(s, e->nsp, e->kind == ENVELOPE_SOCKETS_LEAVE ? e->except : e->rooms, e->rooms);
 	recovery_command(s, e);
 }
 

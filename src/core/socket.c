@@ -195,8 +195,8 @@ enter(Session *s, Namespace *n, Identity *identity, Slice auth, Stay *stay)
 	}
 	if (!server->use_handlers)
 		socket_connected(socket);
-	else if (!call_connect(caller))
-		socket_refused(socket, SLICE_LITERAL("{\"message\":\"the server is busy\",\"data\":{\"code\":\"queue_full\"}}"));
+	else
+		call_connect(caller);
 }
 
 void

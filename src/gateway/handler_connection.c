@@ -20,6 +20,7 @@
 
 #define CONNECT_MS	10000
 #define GRACE_MS	5000		/* for the answer beyond handler_timeout */
+#define AGE_MS		60000		/* then it is replaced: what was checked may have changed */
 #define IDLE_MS		5000		/* then it is closed: a smart shutdown waits for it */
 
 #define HANDLE_STATEMENT	"rooms_handle"
@@ -65,7 +66,8 @@ handler_connection_new(uv_loop_t *loop, const HandlerConninfo *conninfo, const H
 	c->hooks = hooks;
 	c->timeout = settings->timeout;
 	c->database = xstrndup(settings->database, strlen(settings->database));
-	c->deadline = uv_now(loop) + CONNECT_MS;
+	c->born = uv_now(loop);
+	c->deadline = c->born + CONNECT_MS;
 	PQsetNoticeReceiver(pg, silence, NULL);
 	if (PQstatus(pg) == CONNECTION_BAD)
 		c->deadline = 0;		/* the next tick says why */
@@ -373,6 +375,8 @@ finish(HandlerConnection *c)
 		answer.result = c->result;
 	c->deadline = uv_now(c->loop) + IDLE_MS;
 	c->state = HANDLER_IDLE;
+	if (uv_now(c->loop) >= c->born + AGE_MS)
+		c->retiring = true;
 	if (checked)
 		c->hooks->answered(c->hooks->ctx, c, &answer);
 	clear_results(c);

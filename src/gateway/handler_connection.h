@@ -49,6 +49,7 @@ struct HandlerConnection
 	Call	   *call;			/* HANDLER_CALLING: its owner's */
 	HandlerState state;			/* the rest is read by the owner at most */
 	uint64_t	deadline;		/* by the loop's clock: then it is lost, or idle for long enough */
+	uint64_t	born;
 	bool		retiring;		/* to be closed when idle */
 
 	const HandlerConnectionHooks *hooks;

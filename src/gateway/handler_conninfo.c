@@ -68,7 +68,7 @@ HandlerConninfo *
 handler_conninfo_new(const HandlerSettings *settings)
 {
 	HandlerConninfo *c = xcalloc(1, sizeof(*c));
-	char		timeout[64];
+	char		timeout[160];
 	const char *given;
 	uint32_t	ports;
 
@@ -78,7 +78,9 @@ handler_conninfo_new(const HandlerSettings *settings)
 		free(c);
 		return NULL;
 	}
-	snprintf(timeout, sizeof(timeout), " -c statement_timeout=%u", settings->timeout);
+	/* Its notices nobody reads; and it is to notice when we have given up on it. */
+	snprintf(timeout, sizeof(timeout), " -c statement_timeout=%u -c client_min_messages=error -c client_connection_check_interval=1s",
+			 settings->timeout);
 	given = option(c, "options");
 	c->backend_options = xmalloc((given ? strlen(given) : 0) + sizeof(timeout));
 	strcpy(c->backend_options, given ? given : "");
@@ -135,6 +137,7 @@ handler_conninfo_connect(const HandlerConninfo *c)
 
 #define ADD(keyword, value) (keywords[n] = (keyword), values[n++] = (value))
 	ADD("fallback_application_name", "pg_rooms handlers");
+	ADD("tcp_user_timeout", "3000");	/* ms: then the next of several hosts is tried */
 	ADD("gssencmode", "disable");	/* its library reads files that the sandbox has not */
 	if (!has_database)
 		ADD("dbname", c->database);

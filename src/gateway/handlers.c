@@ -25,6 +25,7 @@
 #include "gateway/log.h"
 
 #define TICK_MS			100
+#define MESSAGE_MAX		4000	/* bytes of an error that a client is told */
 #define RETRY_MIN_MS	50
 #define RETRY_MAX_MS	5000
 #define COMPLAIN_MS		400		/* a server that is just starting is no reason to complain: it has failed for a while */
@@ -65,6 +66,7 @@ static void retry_later(Handlers *h, const char *error, const char *hint);
 static void take_rules(Handlers *h, const HandlerAnswer *a);
 static void answer_call(Handlers *h, Call *call, const HandlerAnswer *a);
 static void answer_error(Handlers *h, Call *call, const PGresult *error);
+static const char *printable(const char *message, char *text);
 static void log_failure(const Call *call, const PGresult *error, const char *sqlstate, const char *id);
 
 Handlers *
@@ -358,6 +360,7 @@ answer_error(Handlers *h, Call *call, const PGresult *error)
 	const char *message = error ? PQresultErrorField(error, PG_DIAG_MESSAGE_PRIMARY) : NULL;
 	CallResult	r = {.outcome = CALL_FAILED};
 	char		id[13];
+	char		text[MESSAGE_MAX + 1];
 
 	/* Without a state: libpq's own, the connection broke.  Class 57P: the server ends it. */
 	if (!sqlstate || strncmp(sqlstate, "57P", 3) == 0)
@@ -368,7 +371,7 @@ answer_error(Handlers *h, Call *call, const PGresult *error)
 	else if (strcmp(sqlstate, "P0001") == 0 || strncmp(sqlstate, "PT", 2) == 0)
 	{
 		r.outcome = CALL_REFUSED;
-		r.message = slice_cstring(message ? message : "");
+		r.message = slice_cstring(printable(message ? message : "", text));
 		r.code = slice_cstring(sqlstate);
 	}
 	else if (strcmp(sqlstate, "57014") == 0)
@@ -390,6 +393,26 @@ answer_error(Handlers *h, Call *call, const PGresult *error)
 		log_failure(call, error, sqlstate, id);
 	}
 	server_call_done(h->server, call, &r, uv_now(h->loop));
+}
+
+/* Cut at MESSAGE_MAX bytes; what is not UTF-8 (a handler may have changed client_encoding) loses its high bytes. */
+static const char *
+printable(const char *message, char *text)
+{
+	size_t		len = strlen(message);
+
+	if (len > MESSAGE_MAX)
+	{
+		len = MESSAGE_MAX;
+		while (len > 0 && ((uint8_t) message[len] & 0xc0) == 0x80)
+			len--;
+	}
+	memcpy(text, message, len);
+	text[len] = '\0';
+	if (!eio_utf8_valid(slice(text, len)))
+		for (size_t i = 0; i < len; i++)
+			text[i] = (uint8_t) text[i] < 0x80 ? text[i] : '?';
+	return text;
 }
 
 /* All there is, in lines that are found by the id. */

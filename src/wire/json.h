@@ -10,7 +10,7 @@
 
 #include "wire/slice.h"
 
-#define JSON_MAX_DEPTH 100
+#define JSON_MAX_DEPTH 110	/* arguments 100 deep, in their array, and some more */
 
 /*
  * True if `text` is exactly one JSON value (RFC 8259, so also well-formed

@@ -28,11 +28,12 @@ typedef enum Member
 typedef struct Placeholders
 {
 	uint32_t	attachments;
+	uint32_t	used;			/* a bit for each attachment that has its place */
 	Member		member;
 	struct
 	{
 		bool		is_placeholder;
-		bool		num_good;
+		int			num;		/* which attachment; -1: none of them */
 	}			open[JSON_MAX_DEPTH];	/* what is known of each open object */
 } Placeholders;
 
@@ -43,7 +44,8 @@ static bool take_payload(Reader *r, SioPacket *p);
 static bool check_json(const SioPacket *p, JsonToken *kind, JsonToken *first, Slice *first_raw);
 static bool follow(Placeholders *f, const JsonScan *scan, JsonToken token, Slice raw);
 static Member member_named(Slice raw_key);
-static bool num_good(Slice raw, uint32_t attachments);
+static bool take_place(Placeholders *f, uint32_t object);
+static int	read_num(Slice raw, uint32_t attachments);
 static bool event_good(JsonToken token, Slice raw);
 static bool is_binary(SioType type);
 static bool is_digit(uint8_t c);
@@ -191,16 +193,31 @@ follow(Placeholders *f, const JsonScan *scan, JsonToken token, Slice raw)
 		return true;
 	}
 	if (token == JSON_SCAN_OBJECT_END)
-		return !f->open[parent].is_placeholder || f->open[parent].num_good;
+		return !f->open[parent].is_placeholder || take_place(f, parent);
 
 	/* A value.  Of members with one name the last one counts, as in JSON.parse(). */
 	if (f->member == MEMBER_PLACEHOLDER)
 		f->open[parent - 1].is_placeholder = token == JSON_SCAN_TRUE;
 	else if (f->member == MEMBER_NUM)
-		f->open[parent - 1].num_good = token == JSON_SCAN_NUMBER && num_good(raw, f->attachments);
+		f->open[parent - 1].num = token == JSON_SCAN_NUMBER ? read_num(raw, f->attachments) : -1;
 	f->member = MEMBER_OTHER;
 	if (opened)
-		f->open[parent].is_placeholder = f->open[parent].num_good = false;
+	{
+		f->open[parent].is_placeholder = false;
+		f->open[parent].num = -1;
+	}
+	return true;
+}
+
+/* Each attachment has one place, as stock clients have it: else a small packet could stand for a huge value. */
+static bool
+take_place(Placeholders *f, uint32_t object)
+{
+	int			num = f->open[object].num;
+
+	if (num < 0 || (f->used & (1u << num)) != 0)
+		return false;
+	f->used |= 1u << num;
 	return true;
 }
 
@@ -219,11 +236,13 @@ member_named(Slice raw_key)
 	return MEMBER_OTHER;
 }
 
-/* Is the number an integer in [0, attachments)?  Those have one digit. */
-static bool
-num_good(Slice raw, uint32_t attachments)
+/* An integer in [0, attachments), which has one digit; -1 for any other number. */
+static int
+read_num(Slice raw, uint32_t attachments)
 {
-	return raw.len == 1 && is_digit(raw.data[0]) && (uint32_t) (raw.data[0] - '0') < attachments;
+	if (raw.len != 1 || !is_digit(raw.data[0]) || (uint32_t) (raw.data[0] - '0') >= attachments)
+		return -1;
+	return raw.data[0] - '0';
 }
 
 /* An event is a number, or a string that is not reserved. */

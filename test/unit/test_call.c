@@ -129,9 +129,13 @@ events(void)
 	SAID(a, "");
 	rig_send(a, "42[\"unknown\",1]");
 	rig_send(a, "425[7,1]");
-	rig_send(a, "42[\"\\ud800\",1]");
 	CHECK(server_call_next(rig.server) == NULL);
 	SAID(a, "");
+	rig_send(a, "42[\"\\ud800\",1]");
+	SAID(a, "42[\"error\",{\"event\":\"\\ud800\",\"message\":\"invalid event name\",\"code\":\"invalid_arguments\"}]");
+	rig_send(a, "422[\"a\\u0000\",1]");
+	SAID(a, "42[\"error\",{\"event\":\"a\\u0000\",\"message\":\"invalid event name\",\"code\":\"invalid_arguments\"}] "
+		 "432[{\"error\":{\"message\":\"invalid event name\",\"code\":\"invalid_arguments\"}}]");
 
 	unit_case("an escaped name is the same name; attachments come along");
 	rig_send(a, "42[\"\\u0061dd\",\"\\u0061\"]");
@@ -284,6 +288,16 @@ rules(void)
 	answer(next(HANDLER_EVENT, "other", "[]"), "[]", false);
 	SAID(a, "431[]");
 
+	unit_case("a marker that does not come is not waited for for ever");
+	rig_send(a, "424[\"other\",1]");
+	answer(next(HANDLER_EVENT, "other", "[1]"), "[5]", true);
+	server_expire_calls(rig.server, rig.now + MARKER_MS, 100000);
+	server_flush(rig.server);
+	SAID(a, "");
+	server_expire_calls(rig.server, rig.now + MARKER_MS + 1, 100000);
+	server_flush(rig.server);
+	SAID(a, "434[5]");
+
 	unit_case("what waits for too long is refused");
 	rig_send(a, "421[\"other\",1]");
 	rig_wait(5000);
@@ -427,6 +441,27 @@ joins(void)
 	command(ENVELOPE_SOCKETS_LEAVE, "user:2", "ticket:2,ticket:3");
 	command(ENVELOPE_SOCKETS_LEAVE, "user:1", "ticket:1");
 	answer(c, "[true]", false);
+	SAID(b, "431[]");
+
+	unit_case("so it is when the whole room has to leave, or is disconnected");
+	rig_send(b, "422[\"room:leave\",\"ticket:1\"]");
+	SAID(b, "432[]");
+	for (int i = 0; i < 2; i++)
+	{
+		rig_send(b, "421[\"room:join\",\"ticket:2\"]");
+		c = next(HANDLER_JOIN, "ticket:2", "[\"ticket:2\"]");
+		if (i == 0)
+			command(ENVELOPE_SOCKETS_LEAVE, "ticket:2", "ticket:2");
+		else
+			command(ENVELOPE_DISCONNECT_SOCKETS, "ticket:2", "");
+		answer(c, "[true]", false);
+		SAID(b, "");
+		answer(next(HANDLER_JOIN, "ticket:2", "[\"ticket:2\"]"), "[false]", false);
+		SAID(b, "42[\"error\",{\"event\":\"room:join\",\"message\":\"not allowed\",\"code\":\"forbidden\"}] "
+			 "431[{\"error\":{\"message\":\"not allowed\",\"code\":\"forbidden\"}}]");
+	}
+	rig_send(b, "421[\"room:join\",\"ticket:1\"]");
+	answer(next(HANDLER_JOIN, "ticket:1", "[\"ticket:1\"]"), "[true]", false);
 	SAID(b, "431[]");
 
 	unit_case("... but not for ever");
