@@ -259,7 +259,7 @@ static const Vector sio_vectors[] = {
 	{"52-[\"a\",{\"_placeholder\":true,\"num\":1},{\"_placeholder\":true,\"num\":0}]", 68,
 	"5 2 / - [\"a\",{\"_placeholder\":true,\"num\":1},{\"_placeholder\":true,\"num\":0}]", NULL},
 	{"52-[\"a\",{\"_placeholder\":true,\"num\":1},{\"_placeholder\":true,\"num\":1}]", 68,
-	"5 2 / - [\"a\",{\"_placeholder\":true,\"num\":1},{\"_placeholder\":true,\"num\":1}]", "each attachment has one place", NULL},
+	"5 2 / - [\"a\",{\"_placeholder\":true,\"num\":1},{\"_placeholder\":true,\"num\":1}]", "each attachment has one place"},
 	{"52-[\"a\",[[{\"b\":{\"_placeholder\":true,\"num\":1}}]]]", 48,
 	"5 2 / - [\"a\",[[{\"b\":{\"_placeholder\":true,\"num\":1}}]]]", NULL},
 	{"52-[\"a\",[[{\"b\":{\"_placeholder\":true,\"num\":2}}]]]", 48,
