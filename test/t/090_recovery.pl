@@ -104,7 +104,7 @@ for my $transport ('websocket', 'polling')
 	ok(!$connect->{recovered} && !@missed, '... it comes back as another');
 	$ann->disconnect;
 }
-is($rooms->stat('recovered'), 6, 'recoveries are counted');
+ok(stat_is('recovered', 6), 'recoveries are counted');
 
 # Handlers: the life cycle, and rules.
 my $rob = arrive('rob', 'websocket');
@@ -122,7 +122,8 @@ is_deeply(plain($rob->events_until('end')), [['one']], '... and hold from then o
 is($rooms->sql("SELECT string_agg(what, ', ' ORDER BY n) FROM log WHERE what LIKE 'rob %'"),
 	"rob $sid false, rob $sid transport close, rob $sid true", 'on_disconnect and on_connect ran, which knows of the recovery');
 $rob->emit('room:join', 'team:2');
-is_deeply(plain($rob->event), [['error', { event => 'room:join', message => 'not allowed', code => 'forbidden' }]], 'an error ends in an offset, too');
+my $error = $rob->event;
+is_deeply(plain($error), [['error', { event => 'room:join', message => 'not allowed', code => 'forbidden' }]], 'an error ends in an offset, too');
 
 # Who is not taken back.
 my $eve = $rooms->client(auth => { token => Rooms::token(sub => 'eve', tenant_id => 1), pid => $rob->{was}{pid} }, transports => ['websocket']);
@@ -134,7 +135,8 @@ is($bad->wait_for('connect_error')->{data}{code}, 'malformed', 'nor is it of any
 is_deeply([grep { $_->{is} eq 'disconnect' } $rob->seen], [], '... and whose it is does not notice');
 
 # Two tabs of one user, one pid: the second has it.
-my $tab = $rooms->client(auth => { token => Rooms::token(sub => 'rob', tenant_id => 1), pid => $rob->{was}{pid} }, transports => ['websocket']);
+my %tab = (token => Rooms::token(sub => 'rob', tenant_id => 1), pid => $rob->{was}{pid}, offset => $error->[-1]);
+my $tab = $rooms->client(auth => \%tab, transports => ['websocket']);
 is($tab->wait_for('connect')->{sid}, $sid, 'a pid in use is taken over');
 is($rob->wait_for('disconnect')->{reason}, 'transport close', '... from whoever had it');
 
@@ -174,6 +176,7 @@ $offset = -s $node->logfile;
 $node->append_conf('postgresql.conf', "pg_rooms.recovery_window = 0\n");
 $node->reload;
 $node->wait_for_log(qr/the configuration is reloaded/, $offset);
+ok(stat_is('history_bytes', 0), 'recovery_window = 0: nothing is kept');
 leave($gil);
 ($connect) = back($gil);
 $rooms->sql("SELECT rooms.notify_user('gil', '1')");
