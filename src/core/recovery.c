@@ -81,6 +81,10 @@ recovery_tick(Server *s)
 {
 	Stay	   *next;
 
+	recovery_tell_rest(s);
+	if (s->now < s->recovery.swept + SWEEP_MS)
+		return;
+	s->recovery.swept = s->now;
 	history_expire(s->recovery.history, s->now);
 	for (Stay *stay = s->recovery.first; stay != NULL && stay->until < s->now; stay = next)
 	{
@@ -93,7 +97,6 @@ recovery_tick(Server *s)
 		if (stay->socket == NULL && stay->until + ABSENT_GRACE_MS < s->now)
 			recovery_forget(stay);
 	}
-	recovery_tell_rest(s);
 }
 
 /* ---- positions ---- */
@@ -132,20 +135,26 @@ recovery_keep(Server *s, const Envelope *e, Frame *f)
 	history_add(s->recovery.history, e, f, s->recovery.newest, s->recovery.xid, age < s->now ? s->now - age : 0);
 }
 
-/* Does it stand where we have been?  Without the timelines: on the present one? */
+/* Was this the server's timeline there?  Without the timelines: is it now? */
+static bool
+was_timeline(const Recovery *r, uint32_t timeline, uint64_t lsn)
+{
+	for (uint32_t i = 0; i < r->timeline_count; i++)
+	{
+		if (lsn >= r->timelines[i].begin && lsn < r->timelines[i].end)
+			return timeline == r->timelines[i].timeline;
+	}
+	return timeline == r->newest.timeline || lsn == 0;
+}
+
+/* Does it stand where we have been?  What stands before an LSN may be on the timeline that ended there. */
 static bool
 is_ours(const Server *s, const Position *p)
 {
 	const Recovery *r = &s->recovery;
 
-	if (position_compare(p, &r->newest) > 0)
-		return false;
-	for (uint32_t i = 0; i < r->timeline_count; i++)
-	{
-		if (p->lsn >= r->timelines[i].begin && p->lsn < r->timelines[i].end)
-			return p->timeline == r->timelines[i].timeline;
-	}
-	return p->timeline == r->newest.timeline || p->lsn == 0;
+	return position_compare(p, &r->newest) <= 0 &&
+		(was_timeline(r, p->timeline, p->lsn) || (p->index == 0 && p->lsn > 0 && was_timeline(r, p->timeline, p->lsn - 1)));
 }
 
 /* ---- what a CONNECT asks for ---- */

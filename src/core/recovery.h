@@ -33,6 +33,7 @@
 #define PID_LENGTH		22		/* base64url characters of 16 random bytes */
 #define STAY_LOG_MAX	4096	/* bytes of joins and leaves that a stay remembers */
 #define ABSENT_MAX		(64 * 1024 * 1024)	/* bytes of all stays that are not live; the oldest go */
+#define SWEEP_MS		1000	/* between two looks for what is too old */
 #define ABSENT_GRACE_MS	60000	/* so much longer its pid is known, to say why it is refused */
 
 typedef struct Stay
@@ -73,6 +74,7 @@ typedef struct Recovery
 	uint64_t	xid;			/* ... its transaction; 0: none of the bus */
 	LinkTimeline *timelines;	/* the server's history, or NULL: not known */
 	uint32_t	timeline_count;
+	uint64_t	swept;			/* when that was done last */
 	uint32_t	age;			/* ms: so long ago the message being processed was committed */
 	bool		behind;			/* the worker was not told of some stays, which are to be told again */
 	bool		over;			/* the server is at its end: nobody is told any more */

@@ -403,7 +403,7 @@ refusals(void)
 	a = back(2, a->pid, NULL);
 	CHECK(counter(COUNTER_RECOVERED) == 1 && counter(COUNTER_RECOVERY_WINDOW) == 1);
 	drop(a);
-	rig_wait(WINDOW + ABSENT_GRACE_MS + 100);
+	rig_wait(WINDOW + ABSENT_GRACE_MS + SWEEP_MS + 100);
 	CHECK(counter(COUNTER_ABSENT) == 0);
 	a = back(2, a->pid, NULL);
 	CHECK(counter(COUNTER_RECOVERY_UNKNOWN_PID) == 1);
@@ -1187,7 +1187,7 @@ another_gateway(void)
 	a = rig_connect(1, "1", "t");
 	drop(a);
 	CHECK(tabulated() == 1);
-	rig_wait(WINDOW + ABSENT_GRACE_MS + 100);
+	rig_wait(WINDOW + ABSENT_GRACE_MS + SWEEP_MS + 100);
 	CHECK(tabulated() == 0);
 	a = rig_open(2, TRANSPORT_WEBSOCKET);
 	rig_send(a, "40{\"user\":\"2\",\"recovery\":false}");
@@ -1215,6 +1215,22 @@ another_gateway(void)
 	crash(1, 2, NULL);
 	b = back(1, a->pid, "1.2.1");
 	SAID(b, "42[\"c\",\"1.3.1\"] 42[\"d\",\"1.4.1\"] " CONNECTED);
+	rig_stop();
+
+	unit_case("... nor is what stands before the first message of a timeline");
+	start_with_table();
+	log_emit("user:1", 0, "2[\"a\"]");
+	log_emit("user:1", 0, "2[\"b\"]");
+	log_emit("user:1", 0, "2[\"c\"]");
+	server_position(rig.server, &(LinkPosition) {.timeline = 1,.lsn = 4});
+	a = rig_connect(0, "1", "t");
+	log_emit("user:1", 0, "2[\"d\"]");
+	rig.lsn = 5;				/* the timeline begins at 4 */
+	wal[5].len = wal[4].len;
+	memcpy(wal[5].bytes, wal[4].bytes, wal[4].len);
+	crash(4, 2, NULL);
+	b = back(1, a->pid, NULL);
+	CHECK(counter(COUNTER_RECOVERED) == 1);
 	rig_stop();
 
 	unit_case("... but one of a timeline that the server never had there");
@@ -1260,7 +1276,7 @@ another_gateway(void)
 	CHECK(server_call_next(rig.server) == NULL);
 	rig_send(b, "41");
 	answer(next(HANDLER_DISCONNECT, "", "[\"client namespace disconnect\"]"), "[]");
-	rig_wait(WINDOW + 100);
+	rig_wait(WINDOW + SWEEP_MS + 100);
 	c = next(HANDLER_DISCONNECT, "", "[\"transport close\"]");
 	CHECK(is(slice_cstring(c->caller->identity.user_id), "1") && strstr(rig_handshake(c->caller), "127.0.0.1") != NULL);
 	answer(c, "[]");
