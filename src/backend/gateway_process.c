@@ -45,6 +45,7 @@
 #include "backend/gateway_log.h"
 #include "backend/gateway_process.h"
 #include "backend/gateway_spawn.h"
+#include "backend/session_table.h"
 #include "backend/shared.h"
 #include "backend/wal_reader.h"
 #include "backend/worker.h"
@@ -530,13 +531,15 @@ handle_stats(Slice payload)
 	return true;
 }
 
-/* There is no table yet. */
 static bool
 handle_session(Slice payload)
 {
 	LinkSession s;
 
-	return link_session_decode(payload, &s) == WIRE_OK;
+	if (link_session_decode(payload, &s) != WIRE_OK)
+		return false;
+	session_table_change(&s);
+	return true;
 }
 
 /* ---- life and death ---- */

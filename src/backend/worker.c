@@ -46,6 +46,7 @@
 #include "backend/guc.h"
 #include "backend/listen.h"
 #include "backend/refill.h"
+#include "backend/session_table.h"
 #include "backend/shared.h"
 #include "backend/spool.h"
 #include "backend/worker.h"
@@ -100,6 +101,7 @@ rooms_worker_main(Datum arg pg_attribute_unused())
 	MemoryContextSwitchTo(turn);
 	gateway_init();
 	publish();
+	session_table_start();
 	bus_start();
 
 	for (;;)
@@ -169,6 +171,7 @@ static void
 reload(void)
 {
 	ProcessConfigFile(PGC_SIGHUP);
+	session_table_reload();
 	listen_reload();
 	gateway_reload();
 }
@@ -205,16 +208,21 @@ static Bus
 fill(void)
 {
 	static uint32 filled_generation = 0;
+	static uint32 session = 0;
 	uint32		generation;
 	bool		ignored;
+	LinkSession s;
 
 	(void) gateway_socket(&generation, &ignored);
 	if (generation != filled_generation)
 	{
 		filled_generation = generation;
 		spool_sweep(rooms_recovery_window);
+		session = 0;
 		refill_begin();
 	}
+	while (gateway_has_room() && session_table_next(&session, &s))
+		gateway_send_session(&s);
 	for (int i = 0; i < TURN_MESSAGES; i++)
 	{
 		RefillEvent e;

@@ -4,20 +4,11 @@
 use strict;
 use warnings;
 use Rooms;
-use File::Copy qw(copy);
+use FakeGateway;
 use IPC::Run ();
 use Test::More;
 
-# An installation of its own, with a gateway that writes down what it hears.
-my $copy = PostgreSQL::Test::Utils::tempdir() . '/stage';
-system('cp', '-a', $ENV{ROOMS_STAGE}, $copy) == 0 or die 'cp';
-chomp(my $bindir = `pg_config --bindir`);
-my $bin = $bindir =~ s/^\Q$ENV{ROOMS_STAGE}\E/$copy/r;
-unlink "$bin/pg_rooms_gateway";
-copy("$Rooms::CLIENT_DIR/fake_gateway.py", "$bin/pg_rooms_gateway") or die "copy: $!";
-chmod 0755, "$bin/pg_rooms_gateway";
-
-my $rooms = Rooms->new('main', install_path => $bin =~ s{/bin$}{}r, init => { allows_streaming => 1 }, conf => <<'CONF');
+my $rooms = FakeGateway->new('main', init => { allows_streaming => 1 }, conf => <<'CONF');
 pg_rooms.recovery_window = '1h'
 restart_after_crash = on
 max_prepared_transactions = 10
@@ -25,35 +16,7 @@ wal_keep_size = '1GB'
 CONF
 my $node = $rooms->node;
 
-# What the newest gateway has heard; waits until the last of it is $until.
-sub heard
-{
-	my ($until) = @_;
-	my $pid = $rooms->pid_of('gateway');
-	my $log;
-	my $end = time + $Rooms::TIMEOUT;
-	do
-	{
-		die "gateway $pid did not hear of $until" if time > $end;
-		select undef, undef, undef, 0.02;
-		$log = PostgreSQL::Test::Utils::slurp_file("$bin/frames.log");
-		$log =~ s/[^\n]*\z//;
-	} until ($log =~ /^\{"pid": $pid, .*\[\\"\Q$until\E\\"\]/m);
-	return map { $Rooms::JSON->decode($_) } grep { /^\{"pid": $pid,/ } split /\n/, $log;
-}
-
-# Kills the gateway and gives what the next one hears, up to a message of now.
-my $marks = 0;
-sub mark { my $name = 'mark' . $marks++; $rooms->sql("SELECT rooms.emit_all('$name')"); return $name }
-sub after_kill
-{
-	my $gateway = $rooms->pid_of('gateway');
-	kill 'KILL', $gateway;
-	$rooms->pid_of('gateway', $gateway);
-	return heard(mark());
-}
-
-sub of { my ($what, @frames) = @_; return grep { $_->{what} eq $what } @frames }
+sub of { return FakeGateway::of(@_) }
 sub packets { return map { $_->{packet} } grep { $_->{what} =~ /^(history|message)$/ } @_ }
 
 # Each message once, in order; the history first.  Gives what is wrong.
@@ -75,8 +38,8 @@ sub disorder
 $rooms->sql(q{SELECT rooms.emit_all('a', to_jsonb(g)) FROM generate_series(1, 3) g});
 $rooms->sql(q{BEGIN; SELECT rooms.emit_all('never'); ROLLBACK});
 $rooms->sql(q{BEGIN; SELECT rooms.emit_all('b'); SAVEPOINT s; SELECT rooms.emit_all('never'); ROLLBACK TO s; COMMIT});
-heard(mark());
-my @frames = after_kill();
+$rooms->heard_by_now;
+my @frames = $rooms->after_kill;
 is_deeply([ packets(@frames) ], [ (map { qq{2["a",$_]} } 1 .. 3), '2["b"]', '2["mark0"]', '2["mark1"]' ], 'a new gateway hears of what the one before was told');
 is_deeply([ map { $_->{what} } grep { $_->{what} !~ /message|position/ } @frames ],
 	[ 'config', 'timelines', 'covered', ('history') x 5, 'listen' ], '... as history, before it may listen');
@@ -95,7 +58,7 @@ $rooms->sql('CHECKPOINT');
 $rooms->sql(q{SELECT rooms.emit_all('during')});
 $long->query_safe('COMMIT');
 $long->quit;
-@frames = after_kill();
+@frames = $rooms->after_kill;
 is(scalar of('covered', @frames), 1, 'a long transaction without messages makes no hole');
 is((of('covered', @frames))[0]{lsn}, $covered->{lsn}, '... and the history begins where it did');
 
@@ -104,21 +67,21 @@ $rooms->sql(q{BEGIN; SELECT rooms.emit_all('p1'); PREPARE TRANSACTION 'p1'; BEGI
 	BEGIN; SELECT rooms.emit_all('p3'); PREPARE TRANSACTION 'p3'});
 $rooms->sql('SELECT pg_switch_wal(); CHECKPOINT');
 $rooms->sql(q{COMMIT PREPARED 'p1'; ROLLBACK PREPARED 'p2'});
-@frames = after_kill();
+@frames = $rooms->after_kill;
 is(scalar(grep { $_ eq '2["p1"]' } packets(@frames)), 1, 'a prepared transaction is in the history once');
 is_deeply([ disorder(@frames) ], [], '... in its place');
 for my $mode ('fast', 'immediate')
 {
 	$node->stop($mode);
 	$node->start;
-	@frames = heard(mark());
+	@frames = $rooms->heard_by_now;
 	is(scalar(grep { $_ eq '2["p1"]' } packets(@frames)), 1, "... and so after stop -m $mode");
 	is_deeply([ disorder(@frames) ], [], '... in order');
 	is(scalar(grep { /never/ } packets(@frames)), 0, '... and what was rolled back is not there');
 	is((of('history', @frames))[0]{packet}, '2["a",1]', '... as are the first messages of all');
 }
 $rooms->sql(q{COMMIT PREPARED 'p3'});
-@frames = after_kill();
+@frames = $rooms->after_kill;
 is_deeply([ grep { /p\d/ } packets(@frames) ], [ '2["p1"]', '2["p3"]' ], 'one that was committed after two restarts, too');
 
 # ---- a prepared one whose WAL is not read any more ----
@@ -127,13 +90,13 @@ $rooms->sql(q{ALTER SYSTEM SET wal_keep_size = 0; ALTER SYSTEM SET max_wal_size 
 $rooms->sql('SELECT pg_reload_conf()');
 for (1 .. 6) { $rooms->sql(q{SELECT pg_switch_wal()}); $rooms->sql('CHECKPOINT') }
 $rooms->sql(q{COMMIT PREPARED 'old'});
-@frames = after_kill();
+@frames = $rooms->after_kill;
 is(scalar(grep { $_ eq '2["old"]' } packets(@frames)), 1, 'a prepared transaction whose WAL was removed is in the history');
 isnt((of('history', @frames))[0]{packet}, '2["a",1]', '... and what was removed is not');
 cmp_ok((of('covered', @frames))[-1]{lsn}, '>', $covered->{lsn}, '... which is told');
 $node->stop('immediate');
 $node->start;
-@frames = heard(mark());
+@frames = $rooms->heard_by_now;
 is(scalar(grep { $_ eq '2["old"]' } packets(@frames)), 1, '... nor after a crash');
 
 # ---- under load ----
@@ -196,7 +159,7 @@ for my $round ('gateway', 'worker', 'fast', 'gateway', 'immediate', 'backend')
 	$rooms->pid_of('gateway', $gateway);
 	# one that was prepared when all stopped
 	$rooms->sql("COMMIT PREPARED '$_'") for split /\n/, $rooms->sql('SELECT gid FROM pg_prepared_xacts');
-	@frames = heard(mark());
+	@frames = $rooms->heard_by_now;
 	my @said = map { /^2\["said",(-?\d+)\]$/ ? $1 : () } packets(@frames);
 	my $all = $rooms->sql('SELECT string_agg(id::text, \' \' ORDER BY id) FROM said');
 	is(join(' ', sort { $a <=> $b } @said), $all, "$round: the new gateway hears of every committed row once");
@@ -207,11 +170,11 @@ for my $round ('gateway', 'worker', 'fast', 'gateway', 'immediate', 'backend')
 # ---- the window ----
 $rooms->sql(q{ALTER SYSTEM SET pg_rooms.recovery_window = '1ms'});
 $rooms->sql('SELECT pg_reload_conf()');
-@frames = after_kill();
+@frames = $rooms->after_kill;
 is(scalar of('history', @frames), 0, 'what is older than the window is left out');
 $rooms->sql(q{ALTER SYSTEM SET pg_rooms.recovery_window = 0});
 $rooms->sql('SELECT pg_reload_conf()');
-@frames = after_kill();
+@frames = $rooms->after_kill;
 is(scalar of('history', @frames), 0, 'without recovery there is no history');
 is(scalar of('covered', @frames), 1, '... which is told, too');
 is_deeply([ glob($node->data_dir . '/pg_rooms/*.done') ], [], '... and nothing is left of prepared transactions');
