@@ -11,39 +11,43 @@ cd "$(dirname "$0")/../.."
 names=("$@")
 [ ${#names[@]} -gt 0 ] || mapfile -t names < <(ls test/mutants/*.patch | sed 's|.*/||; s|\.patch$||')
 
-tree=$PWD/build/mutant
-passed=0 failed=0
-# What the last mutant had changed, in this run or the one before.
-touched=()
-if [ -f "$tree/.patched" ]; then mapfile -t touched <"$tree/.patched"; fi
-for name in "${names[@]}"; do
+# One mutant.  Copies keep their times, so only what the last and this patch change is built again.
+run_mutant() { # TREE NAME
+	local tree=$1 name=$2 log=build/mutant-$2.log sign='^(Result: FAIL|not ok [0-9]|test .* FAILED)'
+	local suite variant touched=() patched=()
 	read -r suite variant < <(sed -n '1s/^# breaks: //p' "test/mutants/$name.patch")
+	# What the last mutant in this tree had changed, in this run or the one before.
+	if [ -f "$tree/.patched" ]; then mapfile -t touched <"$tree/.patched"; fi
 	mkdir -p "$tree"
-	# Copies keep their times, so only what the last and this patch change is built again.
 	rm -rf "$tree/src" "$tree/test" "$tree/sql" "$tree/expected"
 	cp -a Makefile README.md pg_rooms.control src sql expected test "$tree/"
-	log=build/mutant-$name.log
-	sign='^(Result: FAIL|not ok [0-9]|test .* FAILED)'
 	if [ "${variant:-}" = asan ]; then sign='^sanitizer reports in'; fi # it must be the sanitizer that sees it
 	if ! patch -s -d "$tree" -p1 <"test/mutants/$name.patch" >"$log" 2>&1; then
 		echo "not ok - $name: the patch does not apply ($log)"
-		failed=$((failed + 1))
-		continue
+		return
 	fi
 	mapfile -t patched < <(sed -n 's|^+++ b/||p' "test/mutants/$name.patch" | cut -f1)
 	(cd "$tree" && touch -c "${touched[@]}" "${patched[@]}")
-	touched=("${patched[@]}")
 	printf '%s\n' "${patched[@]}" >"$tree/.patched"
 	if (cd "$tree" && test/tools/run.sh "${variant:-plain}" "$suite") >>"$log" 2>&1; then
 		echo "not ok - $name survives $suite ($log)"
-		failed=$((failed + 1))
 	elif grep -qE "$sign" "$log"; then
 		echo "ok - $name is killed by $suite"
-		passed=$((passed + 1))
 	else
 		echo "not ok - $name: $suite did not fail by a test but otherwise ($log)"
-		failed=$((failed + 1))
 	fi
+}
+
+# Every other one in a tree of its own: most of a mutant's time is a test that waits.
+results=$(mktemp)
+for half in 0 1; do
+	for ((i = half; i < ${#names[@]}; i += 2)); do
+		run_mutant "$PWD/build/mutant-tree-$half" "${names[i]}" | tee -a "$results"
+	done &
 done
+wait
+passed=$(grep -c '^ok ' "$results")
+failed=$((${#names[@]} - passed))
+rm -f "$results"
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ] && [ "$passed" -gt 0 ]
