@@ -694,7 +694,7 @@ call_overlap(Caller *caller, EnvelopeList rooms)
 	Call	   *c = caller->first;
 	Slice		room;
 
-	if (c == NULL || c->state != CALL_RUNNING)
+	if (c == NULL || c->state != CALL_RUNNING || rooms.count == 0)
 		return;
 	if (c->kind == HANDLER_CONNECT && c->left_len + rooms.bytes.len > CALL_MAX_LEFT)
 		c->stale = true;
