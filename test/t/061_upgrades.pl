@@ -7,7 +7,7 @@ use POSIX ();
 use Test::More;
 use Time::HiRes qw(time sleep);
 
-my $rooms = Rooms->new('main', conf => "fsync = off\npg_rooms.max_connections_per_user = 0\n");
+my $rooms = Rooms->new('main', conf => "fsync = off\npg_rooms.max_connections_per_user = 0\npg_rooms.max_handshakes_per_second = 0\n");
 my $node = $rooms->node;
 
 # ---- 500 upgrades of the stock client while messages flow ----

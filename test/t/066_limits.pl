@@ -52,6 +52,8 @@ sub ends
 	$o{client} //= taken($user, options => { reconnection => JSON::PP::false }, %{ $o{open} // {} });
 	my $other = taken($user);
 	ok(!taken($user), "two connections of $user, and no third") if $o{client} && $other;
+	# The counters come once a second: see both before one ends.
+	$node->poll_query_until('postgres', "SELECT value = 2 FROM rooms.stats WHERE name = 'sockets'") or die 'they are not counted';
 	$o{end}->($o{client});
 	$node->poll_query_until('postgres', "SELECT value = 1 FROM rooms.stats WHERE name = 'sockets'") or die 'it did not end';
 	my $more = taken($user);
