@@ -1,0 +1,67 @@
+# Whatever dies, clients come back as the same sockets, with all that was committed meanwhile.
+use strict;
+use warnings;
+use Rooms;
+use Test::More;
+
+my $rooms = Rooms->new('main', handlers => 1, conf => "restart_after_crash = on\npg_rooms.recovery_window = '10s'\n");
+my $node = $rooms->node;
+$rooms->sql(<<'SQL');
+CREATE TABLE log (n int GENERATED ALWAYS AS IDENTITY, what text);
+GRANT INSERT ON log TO gateway;
+CREATE FUNCTION arrive(e rooms.event) RETURNS void LANGUAGE sql AS
+	$$INSERT INTO log (what) VALUES (e.user_id || ' ' || (e.handshake->>'recovered'))$$;
+CREATE FUNCTION depart(e rooms.event) RETURNS void LANGUAGE sql AS
+	$$INSERT INTO log (what) VALUES (e.user_id || ' left ' || (e.handshake->>'address'))$$;
+CREATE FUNCTION may_join(e rooms.event) RETURNS boolean LANGUAGE sql AS 'SELECT true';
+SELECT rooms.on_connect('arrive'), rooms.on_disconnect('depart'), rooms.on_join('team:*', 'may_join');
+SQL
+
+my %clients = map { $_ => $rooms->client(claims => { sub => $_, tenant_id => 1 }, transports => [$_]) } 'websocket', 'polling';
+my %sid = map { $_ => $clients{$_}->wait_for('connect')->{sid} } keys %clients;
+is_deeply($_->ask('room:join', 'team:1'), [], 'in a room') for values %clients;
+my $lost = $rooms->client(claims => { sub => 'lost', tenant_id => 1 }, transports => ['websocket'], options => { reconnection => JSON::PP::false });
+$lost->wait_for('connect');
+
+my $n = 0;
+sub say { my ($room) = @_; $n++; $rooms->sql("SELECT rooms.emit('$room', 'n', to_jsonb($n))"); return $n }
+
+for my $what ('gateway KILL', 'gateway SEGV', 'worker TERM', 'server fast', 'server immediate', 'checkpointer KILL')
+{
+	my ($who, $how) = split / /, $what;
+	my @said = say('tenant:1');
+	my $gateway = $rooms->pid_of('gateway');
+	if ($who eq 'server') { $node->stop($how); $node->start }
+	elsif ($who eq 'checkpointer')
+	{
+		my $offset = -s $node->logfile;
+		my $checkpointer = $rooms->sql(q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'});
+		die unless $checkpointer =~ /^\d+$/;
+		kill $how, $checkpointer;
+		$node->wait_for_log(qr/database system is ready to accept connections/, $offset);
+		$node->poll_query_until('postgres', 'SELECT true');
+	}
+	else { kill $how, $rooms->pid_of($who) }
+	push @said, say('team:1'), say('tenant:1');
+	for my $transport (sort keys %clients)
+	{
+		my $client = $clients{$transport};
+		my ($connect, @heard);
+		while (@heard < @said || !$connect)
+		{
+			my $seen = $client->wait_for(sub { $_[0]{is} =~ /^(event|connect)$/ });
+			if ($seen->{is} eq 'connect') { $connect = $seen }
+			else { push @heard, $seen->{args}[1] }
+		}
+		is_deeply(\@heard, \@said, "$what, $transport: all that was committed, once, in order");
+		ok($connect->{recovered}, '... recovered');
+		is($connect->{sid}, $sid{$transport}, '... as the same socket');
+	}
+	if ($lost)
+	{
+		$lost = undef;
+		ok($node->poll_query_until('postgres', "SELECT EXISTS (SELECT FROM log WHERE what = 'lost left 127.0.0.1')"), '... and on_disconnect runs for who is not back in time');
+	}
+}
+is($rooms->sql("SELECT count(*) FROM log WHERE what = 'lost left 127.0.0.1'"), 1, '... once');
+done_testing();
