@@ -11,7 +11,7 @@ declare -A sets=(
 	[client]="" # node and the npm packages of test/client, see below
 	[test]="libipc-run-perl perl openssl patch python3 python3-socketio python3-aiohttp python3-requests python3-websocket postgresql-contrib"
 	[fuzz]="clang-14 libclang-rt-14-dev llvm-14"
-	[lint]=""
+	[lint]="patch"
 	[browser]="chromium procps"
 )
 

@@ -51,6 +51,11 @@ sed -n 's/^[[:space:]]*Define[A-Za-z]*Variable("\(pg_rooms\.[a-z_]*\)".*/\1/p; s
 	while read -r setting; do grep -q "\`${setting#pg_rooms.}\`" README.md || echo "$setting is not in README.md"; done |
 	check "every setting is documented"
 
+# A mutant whose patch does not apply any more proves nothing.
+for p in test/mutants/*.patch; do
+	patch --dry-run -s -p1 <"$p" >/dev/null 2>&1 || echo "$p"
+done | check "every mutant's patch applies"
+
 # The library exports what fmgr and the postmaster call, and nothing else.
 make -s all >/dev/null 2>&1
 nm -D --defined-only pg_rooms.so | awk '{print $3}' |
