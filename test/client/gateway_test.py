@@ -970,9 +970,17 @@ def test_tls_reload():
         old, key = w.config["tls_cert"], w.config["tls_key"]
         equal(shown(), old)
         raw.TLS.check_hostname, raw.TLS.verify_mode = False, ssl.CERT_NONE
+        h = Http(w.port)
+        h.ask("GET", POLL)                              # a ticket has come before the answer
+
+        def resumed():
+            with raw.connect(w.port, tls=False) as plain, raw.TLS.wrap_socket(plain, session=h.s.session) as s:
+                return s.session_reused
+        assert resumed()
         rsa, rsa_key = certificate(folder, key="rsa:2048")
         reload(True, tls_cert=rsa, tls_key=rsa_key)
         equal(shown(), rsa, "a key of another type")
+        assert not resumed(), "a ticket of the old certificate"
         again, again_key = certificate(folder)
         reload(True, tls_cert=again + old, tls_key=again_key)
         equal(shown(), again, "and back, with a chain")
