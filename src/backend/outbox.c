@@ -227,7 +227,7 @@ grow(Size needed)
 	outbox.allocated = target;
 }
 
-/* Behind everything, also what deferred triggers emitted. */
+/* Behind everything that the transaction emitted. */
 static void
 append_marker(void)
 {
