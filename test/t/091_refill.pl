@@ -139,7 +139,7 @@ for my $round ('gateway', 'worker', 'fast', 'gateway', 'immediate', 'backend')
 {
 	my $out = '';
 	my $count = $rooms->sql('SELECT count(*) FROM said');
-	my $writers = IPC::Run::start([ 'pgbench', '-n', '-c', 8, '-T', 60, '-f', "$dir/say.sql", '-h', $node->host, '-p', $node->port, 'postgres' ],
+	my $writers = IPC::Run::start([ 'pgbench', '-n', '-c', 8, '-R', 500, '-T', 60, '-f', "$dir/say.sql", '-h', $node->host, '-p', $node->port, 'postgres' ],
 		'>', \$out, '2>', \$out, IPC::Run::timer(120));
 	$node->poll_query_until('postgres', "SELECT count(*) > $count + 200 FROM said") or die;
 	my $gateway = $rooms->pid_of('gateway');

@@ -12,12 +12,13 @@ targets=("$@")
 [ ${#targets[@]} -gt 0 ] || mapfile -t targets < <(ls test/fuzz/fuzz_*.c | sed 's|.*/fuzz_||; s|\.c$||')
 
 mkdir -p build/fuzz
+flags=(-std=gnu11 -g -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined -D_GNU_SOURCE -Isrc '-DROOMS_VERSION="fuzz"')
+make -s -j2 -f test/tools/pure.mk OUT=build/fuzz/pure CC=clang-14 "FLAGS=${flags[*]@Q} -fsanitize=fuzzer-no-link" || exit
 passed=0 failed=0
 fuzz() {
 	local name=$1 extra=()
 	read -ra extra < <(sed -n 's|^/\* with: \(.*\) \*/$|\1|p' "test/fuzz/fuzz_$name.c")
-	clang-14 -std=gnu11 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined -D_GNU_SOURCE -Isrc \
-		'-DROOMS_VERSION="fuzz"' "test/fuzz/fuzz_$name.c" "${extra[@]}" src/wire/*.c src/core/*.c \
+	clang-14 "${flags[@]}" -fsanitize=fuzzer "test/fuzz/fuzz_$name.c" "${extra[@]}" build/fuzz/pure/pure.a \
 		-ljansson -ljwt -lssl -lcrypto -o "build/fuzz/$name" || return 1
 	mkdir -p "build/fuzz/corpus/$name" "test/fuzz/corpus/$name"
 	"build/fuzz/$name" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -max_len=65536 -print_final_stats=1 \

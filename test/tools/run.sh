@@ -50,19 +50,22 @@ if [ "$variant" = asan ]; then
 	export ASAN_OPTIONS=abort_on_error=0:disable_coredump=1 UBSAN_OPTIONS=print_stacktrace=1
 fi
 
-echo "-- build ($variant)"
-bin=$(test/tools/stage.sh "$variant" "$work/stage") || { failed=1; finish; }
-if [ "$variant" = asan ]; then
-	plain=$(grep -L __asan_init build/asan/src/*/*.o)
-	[ -z "$plain" ] || { echo "not instrumented, remove build/asan and build again: $plain"; failed=1; finish; }
-	test/tools/asan-postgres.sh "$bin" || { failed=1; finish; }
+# Unit tests need no PostgreSQL.
+if [[ "${suites[*]}" =~ (^| )(regress|isolation|tap|[^ ]*\.pl)( |$) ]]; then
+	echo "-- build ($variant)"
+	bin=$(test/tools/stage.sh "$variant" "$work/stage") || { failed=1; finish; }
+	if [ "$variant" = asan ]; then
+		plain=$(grep -L __asan_init build/asan/src/*/*.o)
+		[ -z "$plain" ] || { echo "not instrumented, remove build/asan and build again: $plain"; failed=1; finish; }
+		test/tools/asan-postgres.sh "$bin" || { failed=1; finish; }
+	fi
+	for module in test/modules/*.c; do
+		gcc -O1 -g -fPIC -shared -w -I"$("$pg_config" --includedir-server)" "$module" \
+			-o "$work/stage$("$pg_config" --pkglibdir)/$(basename "$module" .c).so" || { failed=1; finish; }
+	done
+	cp -r test sql expected src pg_rooms.control README.md "$work/"
+	own
 fi
-for module in test/modules/*.c; do
-	gcc -O1 -g -fPIC -shared -w -I"$("$pg_config" --includedir-server)" "$module" \
-		-o "$work/stage$("$pg_config" --pkglibdir)/$(basename "$module" .c).so" || { failed=1; finish; }
-done
-cp -r test sql expected src pg_rooms.control README.md "$work/"
-own
 free_port() { perl -MIO::Socket::INET -e 'print IO::Socket::INET->new(Listen => 1, LocalAddr => "127.0.0.1")->sockport'; }
 cat >"$work/regress.conf" <<CONF
 shared_preload_libraries = 'pg_rooms'
@@ -73,32 +76,33 @@ pg_rooms.jwt_secret = 'a-secret-for-tests-only-0123456789abcdef'
 max_prepared_transactions = 10
 CONF
 
-compile_unit() { # FILE
-	local flags="-std=gnu11 -g -O1 -Wall -Wextra -Werror -fsanitize=address,undefined -fno-sanitize-recover=undefined"
-	local name extra=()
-	name=$(basename "$1" .c)
+unit_flags=(-std=gnu11 -g -O1 -Wall -Wextra -Werror -fsanitize=address,undefined -fno-sanitize-recover=undefined
+	-D_GNU_SOURCE -Isrc -Itest/unit '-DROOMS_VERSION="test"')
+
+compile_unit() { # FILE PROGRAM
+	local extra=()
 	# The gateway's pure parts that a test names in a line "/* with: FILE... */".
 	read -ra extra < <(sed -n 's|^/\* with: \(.*\) \*/$|\1|p' "$1")
-	# shellcheck disable=SC2086
-	gcc $flags -D_GNU_SOURCE -Isrc -Itest/unit '-DROOMS_VERSION="test"' "$1" "${extra[@]}" src/wire/*.c src/core/*.c \
-		-ljansson -ljwt -lssl -lcrypto -o "$work/unit/$name" || echo "not ok - $name does not compile" >>"$work/unit.log"
+	gcc "${unit_flags[@]}" "$1" "${extra[@]}" build/unit/pure.a -ljansson -ljwt -lssl -lcrypto -o "$2"
 }
 
 run_unit() { # FILES
-	local programs=() i t
-	: >"$work/unit.log"
+	local i j t programs=() status=0
 	mkdir -p "$work/unit"
-	# Two at a time: compiling takes longer than running them.
-	for ((i = 1; i <= $#; i += 2)); do
-		for t in "${@:i:2}"; do compile_unit "$t" & done
-		wait
-	done
-	for t in "$@"; do
-		t=$work/unit/$(basename "$t" .c)
-		[ ! -x "$t" ] || programs+=("$t")
-	done
-	prove -v -e '' "${programs[@]}" >>"$work/unit.log" 2>&1
-	count "$work/unit.log" $? '^ok [0-9]' '^not ok '
+	for t in "$@"; do programs+=("$work/unit/$(basename "$t" .c)"); done
+	{
+		make -s -j2 -f test/tools/pure.mk OUT=build/unit CC=gcc "FLAGS=${unit_flags[*]@Q}" || status=1
+		# Two at a time: compiling takes longer than running them.
+		for ((i = 0; status == 0 && i < $#; i += 2)); do
+			for ((j = i; j < i + 2 && j < $#; j++)); do compile_unit "${@:j+1:1}" "${programs[j]}" & done
+			wait
+		done
+		for t in "${programs[@]}"; do
+			[ -x "$t" ] || { echo "$t was not built"; status=1; }
+		done
+		[ "$status" != 0 ] || prove -v -e '' "${programs[@]}" || status=1
+	} >"$work/unit.log" 2>&1
+	count "$work/unit.log" "$status" '^ok [0-9]' '^not ok '
 }
 
 run_regress() {
@@ -129,7 +133,7 @@ run_isolation() {
 run_tap() { # FILES
 	(cd "$work" && timeout 1500 "${as[@]}" env "PATH=$bin:$PATH" "PG_REGRESS=$pgxs_test/regress/pg_regress" "TESTDIR=$work" \
 		"ROOMS_STAGE=$work/stage" "ROOMS_VARIANT=$variant" PG_TEST_TIMEOUT_DEFAULT=60 \
-		prove -v -j2 --timer -I "$pgxs_test/perl" -I "$work/test/t" "$@") >"$work/tap.log" 2>&1
+		prove -v -j3 --timer -I "$pgxs_test/perl" -I "$work/test/t" "$@") >"$work/tap.log" 2>&1
 	local status=$?
 	grep -E '^\[?[0-9:]*\]? ?test/t/.* (\.\.|ok)|^(#   Failed|Result:|Files=)' "$work/tap.log" | grep -vE '^\[.*\.\. *$' | tail -n 60
 	count "$work/tap.log" $status '^ok [0-9]' '^not ok '
