@@ -42,4 +42,19 @@ rename "$bin/pg_rooms_gateway.away", "$bin/pg_rooms_gateway" or die;
 $client->wait_for('disconnect');
 $client->wait_for('connect');
 pass('with the right one in place all goes on by itself');
+
+# libwebsockets' plug-in for libuv is a package of its own.
+$node->stop;
+$before = -s $node->logfile;
+chomp(my $library = `pg_config --pkglibdir`);
+{
+	local $ENV{LD_PRELOAD} = join ' ', grep { $_ } $ENV{LD_PRELOAD}, "$library/no_plugin.so";
+	$node->start;
+}
+$node->wait_for_log(qr{WARNING:[^\n]*plugin[^\n]*\n[^\n]*HINT:[^\n]*libwebsockets-evlib-uv}, $before);
+pass('a missing plug-in of libwebsockets is reported with its package');
+is($rooms->sql('SELECT 1'), 1, '... and the database goes on');
+$node->restart;
+$client->wait_for('connect');
+pass('... and with it all is well');
 done_testing();
