@@ -3,7 +3,7 @@
 
 TOOLS = $(dir $(lastword $(MAKEFILE_LIST)))tools
 
-.PHONY: test test-asan test-demo test-deps demo bench fuzz mutants lint stage
+.PHONY: test test-asan test-demo test-example test-deps demo example bench fuzz mutants lint stage
 
 # Without PostgreSQL's headers `make demo` and `make test` must work all the
 # same: they install them first, and build in sub-makes.
@@ -27,6 +27,14 @@ demo:
 test-demo:
 	@$(TOOLS)/deps.sh build client browser
 	@examples/demo/test.sh
+
+example:
+	@$(TOOLS)/deps.sh build example
+	@examples/tickets/run.sh
+
+test-example:
+	@$(TOOLS)/deps.sh build client example browser
+	@examples/tickets/test.sh
 
 # Each target for SECONDS (60).
 fuzz:

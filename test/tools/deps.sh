@@ -9,6 +9,7 @@ build=(make gcc libc6-dev pkg-config postgresql-15 postgresql-server-dev-15 libw
 declare -A sets=(
 	[build]="${build[*]}"
 	[client]="" # node and the npm packages of test/client, see below
+	[example]="" # ... of examples/tickets/web
 	[test]="libipc-run-perl perl openssl patch python3 python3-socketio python3-aiohttp python3-requests python3-websocket postgresql-contrib"
 	[fuzz]="clang-14 libclang-rt-14-dev llvm-14"
 	[lint]="patch"
@@ -20,7 +21,7 @@ for set in "$@"; do
 	for package in ${sets[$set]?"unknown set $set"}; do
 		dpkg-query -W -f='${db:Status-Status}\n' "$package" 2>/dev/null | grep -qx installed || missing+=("$package")
 	done
-	if [ "$set" = client ]; then
+	if [ "$set" = client ] || [ "$set" = example ]; then
 		command -v node >/dev/null || missing+=(nodejs)
 		command -v npm >/dev/null || missing+=(npm)
 	fi
@@ -64,11 +65,14 @@ if [ ${#missing[@]} -gt 0 ]; then
 fi
 
 for set in "$@"; do
-	if [ "$set" = client ]; then
-		# The stamp is the lock file that node_modules was made from.
-		if ! cmp -s test/client/package-lock.json test/client/node_modules/.installed; then
-			(cd test/client && npm ci --no-audit --no-fund --loglevel=error)
-			cp test/client/package-lock.json test/client/node_modules/.installed
-		fi
+	case $set in
+	client) folder=test/client ;;
+	example) folder=examples/tickets/web ;;
+	*) continue ;;
+	esac
+	# The stamp is the lock file that node_modules was made from.
+	if ! cmp -s $folder/package-lock.json $folder/node_modules/.installed; then
+		(cd $folder && npm ci --no-audit --no-fund --loglevel=error)
+		cp $folder/package-lock.json $folder/node_modules/.installed
 	fi
 done

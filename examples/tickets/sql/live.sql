@@ -18,12 +18,14 @@ CREATE TRIGGER live AFTER INSERT ON comment
 
 SET ROLE tickets_api;
 
--- The new assignee is notified: a row for later, and `notification:new` for now.
+-- The new assignee is notified, unless it is who assigns: a row for later, and `notification:new` for now.
 CREATE FUNCTION assigned() RETURNS trigger
 	SECURITY DEFINER SET search_path = public, pg_temp LANGUAGE plpgsql AS $$
 BEGIN
-	INSERT INTO notification (user_id, ticket_id, title, message)
-	VALUES (NEW.assignee, NEW.id, 'A ticket for you', format('#%s %s', NEW.id, NEW.title));
+	IF NEW.assignee <> coalesce(me(), '') THEN
+		INSERT INTO notification (user_id, ticket_id, title, message)
+		VALUES (NEW.assignee, NEW.id, 'A ticket for you', format('#%s %s', NEW.id, NEW.title));
+	END IF;
 	RETURN NULL;
 END $$;
 
@@ -109,7 +111,7 @@ GRANT EXECUTE ON FUNCTION arrive, leave TO tickets_user;
 CREATE TRIGGER assigned_new AFTER INSERT ON ticket
 	FOR EACH ROW WHEN (NEW.assignee IS NOT NULL) EXECUTE FUNCTION assigned();
 CREATE TRIGGER assigned AFTER UPDATE OF assignee ON ticket
-	FOR EACH ROW WHEN (NEW.assignee IS NOT NULL AND NEW.assignee IS DISTINCT FROM OLD.assignee) EXECUTE FUNCTION assigned();
+	FOR EACH ROW WHEN (NEW.assignee IS DISTINCT FROM OLD.assignee) EXECUTE FUNCTION assigned();
 CREATE TRIGGER solved AFTER UPDATE OF status ON ticket
 	FOR EACH ROW WHEN (NEW.status = 'done' AND OLD.status <> 'done') EXECUTE FUNCTION solved();
 CREATE TRIGGER moved AFTER UPDATE OF tenant_id ON ticket

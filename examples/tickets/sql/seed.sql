@@ -4,12 +4,13 @@ INSERT INTO app_user (id, tenant_id, name, password)
 	SELECT id, tenant_id, name, crypt('rooms', gen_salt('bf', 6))
 	FROM (VALUES ('ada', 1, 'Ada Lindqvist'), ('ben', 1, 'Ben Okafor'), ('mia', 1, 'Mia Conti'),
 		('cleo', 2, 'Cleo Tanaka')) AS u (id, tenant_id, name);
-INSERT INTO ticket (tenant_id, title, body, status, assignee, created_by, created_at) VALUES
+INSERT INTO ticket (tenant_id, title, body, status, assignee, created_by, created_at, updated_at)
+	SELECT t.*, now() - interval '20 minutes' FROM (VALUES
 	(1, 'Printer on the third floor is jammed', 'It has been blinking since Monday.', 'open', NULL, 'mia', now() - interval '3 days'),
 	(1, 'Invoices of May are in the wrong currency', 'EUR became USD after the import.', 'doing', 'ben', 'ada', now() - interval '2 days'),
 	(1, 'New laptop for Mia', '', 'done', 'mia', 'ada', now() - interval '1 day'),
 	(1, 'Login page is slow on Mondays', 'Takes 8 seconds around nine.', 'open', 'ada', 'ben', now() - interval '5 hours'),
-	(2, 'Move the lab to the east wing', '', 'open', 'cleo', 'cleo', now() - interval '1 hour');
+	(2, 'Move the lab to the east wing', '', 'open', 'cleo', 'cleo', now() - interval '1 hour')) AS t;
 INSERT INTO comment (ticket_id, author, body) VALUES
 	(4, 'ada', 'Could it be the nightly report that is still running?'), (4, 'ben', 'It starts at eight, so yes.');
 INSERT INTO document (tenant_id, title, body) VALUES

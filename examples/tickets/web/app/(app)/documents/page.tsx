@@ -1,0 +1,3 @@
+import { DocumentList } from '@/components/document-list';
+
+export default function Page() { return <DocumentList />; }

@@ -1,0 +1,3 @@
+import { TicketList } from '@/components/ticket-list';
+
+export default function Page() { return <TicketList />; }
