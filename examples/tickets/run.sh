@@ -74,10 +74,20 @@ CONF
 "${as[@]}" setsid "$bin/pg_ctl" -D "$work/data" -l "$work/data/log" -w start >/dev/null || { cat "$work/data/log"; exit 1; }
 started=1
 
+# Each says when it is ready; its line is the signal, no guess at a time.
+wait_for() { # TEXT LOG
+	timeout 60 grep -qm1 "$1" <(exec tail -n +1 -F --pid=$$ "$2" 2>/dev/null) || { cat "$2"; exit 1; }
+}
+wait_for "listening on" "$work/data/log"
+
 psql=("$bin/psql" -X -q -v ON_ERROR_STOP=1 -h "$work/run" -p "$pgport" -U postgres)
 "${psql[@]}" -d postgres -c 'CREATE DATABASE tickets'
 for file in schema live gateway seed; do "${psql[@]}" -d tickets -f "$work/sql/$file.sql" >/dev/null; done
-# Now there are the roles that handlers need.
+# Now there are the roles that handlers need; a gateway that runs takes the reload and says so.
+for _ in $(seq 300); do
+	[ "$("${psql[@]}" -d tickets -Atc "SELECT count(*) FROM rooms.processes WHERE role = 'gateway'")" = 0 ] || break
+	sleep 0.1
+done
 "${as[@]}" tee -a "$work/data/postgresql.conf" >/dev/null <<CONF
 pg_rooms.handler_conninfo = 'host=$work/run port=$pgport user=tickets_gateway'
 pg_rooms.default_role = 'tickets_user'
@@ -99,13 +109,8 @@ SQL
 	children+=($!)
 fi
 
-# Each says when it listens; its line is the signal, no guess at a time.
-for waiting in "the configuration is reloaded:$work/data/log" "Ready in:$work/web.log"; do
-	if ! timeout 60 grep -qm1 "${waiting%%:*}" <(exec tail -n +1 -F --pid=$$ "${waiting#*:}" 2>/dev/null); then
-		cat "${waiting#*:}"
-		exit 1
-	fi
-done
+wait_for "Ready in" "$work/web.log"
+wait_for "the configuration is reloaded" "$work/data/log"
 
 cat <<TEXT
 
