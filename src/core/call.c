@@ -1,11 +1,11 @@
 /*
  * call.c - the queues of what clients sent, and what becomes of it.
  *
- * Each Caller runs its calls one after the other; step() takes the first one
+ * Each Caller runs its calls one after the other; call_step() takes the first one
  * as far as it goes.  A call that a handler decides on goes to
  * server->waiting, from there to server->running when gateway/handlers.c
- * fetches it, and is complete when it was answered and, if it emitted, its
- * marker came.  Everything else is done at once.
+ * fetches it (call_server.c), and is complete when it was answered and, if it
+ * emitted, its marker came (call_result.c).  Everything else is done at once.
  *
  * Only the first call of a caller is ever in one of the two lists.
  */
@@ -18,12 +18,6 @@
 #include "core/session_state.h"
 #include "core/text.h"
 #include "wire/json.h"
-
-static void step(Caller *caller);
-static void complete(Call *c, const CallResult *r);
-static void complete_answered(Call *c);
-static void fail(Call *c, const char *message, const char *code);
-static void become_connect(Call *c);
 
 /* ---- lists ---- */
 
@@ -54,8 +48,8 @@ list_remove(CallList *list, Call *c)
 	list->count--;
 }
 
-static void
-set_state(Call *c, CallState state)
+void
+call_set_state(Call *c, CallState state)
 {
 	Server	   *s = c->caller->server;
 
@@ -108,7 +102,7 @@ call_free(Call *c)
 	Caller	   *caller = c->caller;
 
 	assert(caller->first == c);
-	set_state(c, CALL_QUEUED);
+	call_set_state(c, CALL_QUEUED);
 	caller->first = c->next;
 	if (caller->first == NULL)
 		caller->last = NULL;
@@ -140,11 +134,11 @@ call_connect(Caller *caller)
 	c = call_new(caller, HANDLER_CONNECT, 2);
 	write_bytes(c->bytes, SLICE_LITERAL("[]"));
 	c->args = slice(c->bytes, 2);
-	step(caller);
+	call_step(caller);
 }
 
 /* One per socket that connected: no more than there are connections, so no cap. */
-static void
+void
 call_disconnect(Caller *caller)
 {
 	Text		args = {0};
@@ -171,12 +165,12 @@ caller_leave(Caller *caller, bool connected, const char *reason)
 	if (caller->first != NULL && (caller->first->kind == HANDLER_CONNECT || caller->first->recheck) &&
 		caller->first->state == CALL_WAITING)
 	{
-		become_connect(caller->first);
-		set_state(caller->first, CALL_QUEUED);	/* step() drops it */
-	if (caller->revoked && caller->first != NULL && caller->first->state == CALL_WAITING)
-		set_state(caller->first, CALL_QUEUED);	/* and so this one */
+		call_become_connect(caller->first);
+		call_set_state(caller->first, CALL_QUEUED);	/* call_step() drops it */
 	}
-	step(caller);
+	if (caller->revoked && caller->first != NULL && caller->first->state == CALL_WAITING)
+		call_set_state(caller->first, CALL_QUEUED);	/* and so this one */
+	call_step(caller);
 	caller_unref(caller);
 }
 
@@ -186,7 +180,7 @@ call_departed(Caller *caller)
 	caller->reason = "transport close";
 	if (caller->server->use_handlers)
 		call_disconnect(caller);
-	step(caller);
+	call_step(caller);
 }
 
 /* What stands behind the event's name, as an array of its own. */
@@ -252,219 +246,7 @@ call_event(Caller *caller, const SioPacket *p, EnvelopeList attachments)
 	c->attachments = (EnvelopeList) {attachments.count, slice(at, attachments.bytes.len)};
 	write_bytes(at, attachments.bytes);
 	c->unnamed = !named;
-	step(caller);
-}
-
-/* ---- completion ---- */
-
-static const CallResult bad_reply = {
-	.outcome = CALL_FAILED,
-	.message = {(const uint8_t *) "internal error", 14},
-	.code = {(const uint8_t *) "internal_error", 14}
-};
-
-static void
-complete_event(Call *c, const CallResult *r, const HandlerReply *reply)
-{
-	if (r->outcome == CALL_OK)
-		call_acknowledge(c, reply->args, reply->attachments);
-	else
-		call_refuse(c, r->message, r->code, r->error_id);
-}
-
-static bool
-is_true(Slice args)
-{
-	JsonWalk	walk;
-	Slice		key,
-				value;
-
-	return json_enter(args, &walk) && json_next(&walk, &key, &value) && slice_equal(value, SLICE_LITERAL("true"));
-}
-
-/* True: the check is to be made again. */
-static bool
-complete_join(Call *c, const CallResult *r, const HandlerReply *reply)
-{
-	Socket	   *socket = c->caller->socket;
-
-	if (r->outcome != CALL_OK)
-		call_refuse(c, r->message, r->code, r->error_id);
-	else if (!is_true(reply->args))
-		call_refuse(c, SLICE_LITERAL("not allowed"), SLICE_LITERAL("forbidden"), (Slice) {0});
-	else if (c->stale && c->checks < JOIN_CHECKS_MAX)
-		return socket != NULL;
-	else if (c->stale)
-		call_refuse(c, SLICE_LITERAL("not allowed"), SLICE_LITERAL("forbidden"), (Slice) {0});
-	else if (socket != NULL)
-	{
-		recovery_join(socket, c->name, true);
-		call_accept(c);
-	}
-	return false;
-}
-
-/* A room of a socket that is being recovered.  Always true: there may be more of them, and on_connect. */
-static bool
-complete_recheck(Call *c, const CallResult *r, const HandlerReply *reply)
-{
-	Socket	   *socket = c->caller->socket;
-
-	if (socket == NULL)
-		;
-	else if (r->outcome == CALL_FAILED && slice_equal(r->code, SLICE_LITERAL("unavailable")))
-		session_close(socket->session, CLOSE_FORCED);	/* to come back later */
-	else
-		recovery_checked(socket, c->name, r->outcome == CALL_OK && is_true(reply->args));
-	become_connect(c);
-	return true;
-}
-
-/* The connect is a join of this room, with the arguments of room:join. */
-static void
-become_recheck(Call *c, Slice room)
-{
-	Text		t = {0};
-
-	text_add(&t, room);
-	text_add_string(&t, "[");
-	text_add_json(&t, room);
-	text_add_string(&t, "]");
-	free(c->room);
-	c->room = t.bytes;
-	c->name = slice(t.bytes, room.len);
-	c->args = slice(t.bytes + room.len, t.len - room.len);
-	c->kind = HANDLER_JOIN;
-	c->recheck = true;
-}
-
-static void
-become_connect(Call *c)
-{
-	c->kind = HANDLER_CONNECT;
-	c->recheck = false;
-	c->name = (Slice) {0};
-	c->args = slice(c->bytes, c->size);
-}
-
-/* The next room whose rule is to be asked before on_connect; without a rule nobody may be in it. */
-static bool
-begin_recheck(Call *c)
-{
-	Caller	   *caller = c->caller;
-	HandlerRule rule;
-	Slice		room;
-
-	if (!recovery_is_claim(caller->socket))
-		return false;
-	while (recovery_unchecked(caller->socket, &room))
-	{
-		become_recheck(c, room);
-		if (rules_join(caller->server->rules, slice_cstring(caller->nsp), c->name, &rule))
-			return true;
-		recovery_checked(caller->socket, c->name, false);
-		become_connect(c);
-	}
-	return false;
-}
-
-static bool
-was_left(const Call *c, Slice room)
-{
-	EnvelopeList left = {c->left_count, slice(c->left, c->left_len)};
-	Slice		name;
-
-	if (c->stale)
-		return true;
-	while (envelope_next(&left, &name))
-	{
-		if (slice_equal(name, room))
-			return true;
-	}
-	return false;
-}
-
-static void
-join_further(Call *c, Slice args)
-{
-	JsonWalk	walk;
-	Slice		key,
-				value;
-
-	if (!json_enter(args, &walk))
-		return;
-	while (json_next(&walk, &key, &value))
-	{
-		uint8_t    *name = xmalloc(value.len);
-		long		len = json_unquote(value, name);
-
-		/* on_connect is the application's own: users' and tenants' rooms are its to give. */
-		if (len > 0 && len <= ENVELOPE_MAX_NAME && !room_is_sid(slice(name, (size_t) len)) &&
-			!was_left(c, slice(name, (size_t) len)))
-			recovery_join(c->caller->socket, slice(name, (size_t) len), false);
-		free(name);
-	}
-}
-
-static void
-complete_connect(Call *c, const CallResult *r, const HandlerReply *reply)
-{
-	Caller	   *caller = c->caller;
-
-	if (caller->socket == NULL)
-	{
-		/* It left while on_connect ran: whoever has arrived departs. */
-		if (r->outcome == CALL_OK && caller->server->use_handlers)
-			call_disconnect(caller);
-	}
-	else if (r->outcome == CALL_OK)
-	{
-		join_further(c, reply->args);
-		socket_connected(caller->socket);
-	}
-	else
-	{
-		Text		data = {0};
-
-		text_add_string(&data, "{\"message\":");
-		text_add_json(&data, r->message);
-		text_add_string(&data, ",\"data\":{\"code\":");
-		text_add_json(&data, r->code);
-		if (r->error_id.len > 0)
-		{
-			text_add_string(&data, ",\"id\":");
-			text_add_json(&data, r->error_id);
-		}
-		text_add_string(&data, "}}");
-		socket_refused(caller->socket, text_slice(&data));
-		text_free(&data);
-	}
-}
-
-/* True: it is to be run again. */
-static bool
-finish(Call *c, const CallResult *r)
-{
-	HandlerReply reply = {0};
-
-	if (r->outcome == CALL_OK && handler_reply_decode(r->reply, &reply) != WIRE_OK)
-		r = &bad_reply;
-	if (r->outcome != CALL_OK)
-		c->caller->server->counters[COUNTER_CALLS_FAILED]++;
-	switch (c->kind)
-	{
-		case HANDLER_EVENT:
-			complete_event(c, r, &reply);
-			break;
-		case HANDLER_JOIN:
-			return c->recheck ? complete_recheck(c, r, &reply) : complete_join(c, r, &reply);
-		case HANDLER_CONNECT:
-			complete_connect(c, r, &reply);
-			break;
-		case HANDLER_DISCONNECT:
-			break;
-	}
-	return false;
+	call_step(caller);
 }
 
 static void
@@ -473,7 +255,7 @@ wait_for_handler(Call *c)
 	Server	   *s = c->caller->server;
 
 	c->since = s->now;
-	set_state(c, CALL_WAITING);
+	call_set_state(c, CALL_WAITING);
 	s->hooks.call_waiting(s->hooks.ctx);
 }
 
@@ -485,38 +267,38 @@ check_again(Call *c)
 	c->reply = NULL;
 	if (c->kind == HANDLER_CONNECT)
 	{
-		set_state(c, CALL_QUEUED);
-		step(c->caller);
+		call_set_state(c, CALL_QUEUED);
+		call_step(c->caller);
 		return;
 	}
 	c->checks++;
 	wait_for_handler(c);
 }
 
-static void
-complete(Call *c, const CallResult *r)
+void
+call_complete(Call *c, const CallResult *r)
 {
 	Caller	   *caller = c->caller;
 
-	if (finish(c, r))
+	if (call_finish(c, r))
 	{
 		check_again(c);
 		return;
 	}
 	caller->refs++;
 	call_free(c);
-	step(caller);
+	call_step(caller);
 	caller_unref(caller);
 }
 
-static void
-fail(Call *c, const char *message, const char *code)
+void
+call_fail(Call *c, const char *message, const char *code)
 {
 	const CallResult r = {.outcome = CALL_FAILED,.message = slice_cstring(message),.code = slice_cstring(code)};
 
 	/* Out of the list of those that can be dropped: a refused socket leaves on the way. */
-	set_state(c, CALL_RUNNING);
-	complete(c, &r);
+	call_set_state(c, CALL_RUNNING);
+	call_complete(c, &r);
 }
 
 /* ---- running ---- */
@@ -541,7 +323,7 @@ begin(Call *c)
 		;						/* it was thrown out: nothing more is done in its name */
 	else if (c->kind == HANDLER_CONNECT && caller->follows)
 		return false;
-	else if (c->kind == HANDLER_CONNECT && begin_recheck(c))
+	else if (c->kind == HANDLER_CONNECT && call_begin_recheck(c))
 		handled = true;
 	else if (c->kind == HANDLER_JOIN)
 	{
@@ -563,8 +345,8 @@ begin(Call *c)
 	return !handled;
 }
 
-static void
-step(Caller *caller)
+void
+call_step(Caller *caller)
 {
 	caller->refs++;
 	while (caller->first != NULL && caller->first->state == CALL_QUEUED && begin(caller->first))
@@ -575,7 +357,7 @@ step(Caller *caller)
 
 		caller->follower = NULL;
 		follower->follows = false;
-		step(follower);
+		call_step(follower);
 		caller_unref(follower);
 	}
 	caller_unref(caller);
@@ -593,207 +375,6 @@ call_follow(Caller *caller, Caller *before)
 	caller->refs++;
 }
 
-Call *
-server_call_next(Server *s)
-{
-	Call	   *c = s->rules != NULL ? s->waiting.first : NULL;
-
-	if (c == NULL)
-		return NULL;
-	set_state(c, CALL_RUNNING);
-	c->id = ++s->last_call;
-	s->counters[COUNTER_CALLS]++;
-	return c;
-}
-
-uint32_t
-server_calls_waiting(const Server *s)
-{
-	return s->rules != NULL ? s->waiting.count : 0;
-}
-
-bool
-server_has_calls(const Server *s)
-{
-	return s->waiting.count > 0 || s->running.count > 0;
-}
-
-void
-server_call_done(Server *s, Call *c, const CallResult *r, uint64_t now)
-{
-	s->now = now;
-	assert(c->state == CALL_RUNNING && !c->answered);
-	if (r->outcome == CALL_OK && r->marked && !c->marker_seen)
-	{
-		c->answered = true;
-		c->since = now;
-		c->reply = xmalloc(r->reply.len);
-		c->reply_len = r->reply.len;
-		write_bytes(c->reply, r->reply);
-	}
-	else
-		complete(c, r);
-}
-
-static void
-complete_answered(Call *c)
-{
-	const CallResult result = {.outcome = CALL_OK,.reply = slice(c->reply, c->reply_len)};
-
-	complete(c, &result);
-}
-
-/* Markers come in the order of commits, which is about that of the list: the search ends soon. */
-void
-call_marker(Server *s, Slice marker)
-{
-	Reader		r = reader(marker);
-	uint64_t	server = read_u64(&r);
-	uint64_t	id = read_u64(&r);
-
-	if (server != s->marker)
-		return;
-	for (Call *c = s->running.first; c != NULL; c = c->list_next)
-	{
-		if (c->id != id)
-			continue;
-		c->marker_seen = true;
-		if (c->answered)
-			complete_answered(c);
-		return;
-	}
-}
-
-uint64_t
-server_marker(const Server *s)
-{
-	return s->marker;
-}
-
-void
-call_overlap_rooms(Server *s, Slice nsp, EnvelopeList rooms, EnvelopeList in)
-{
-	for (Call *c = s->running.first; c != NULL; c = c->list_next)
-	{
-		EnvelopeList left = in;
-		Slice		room;
-		bool		on_its_way = c->kind == HANDLER_CONNECT;
-
-		if (!slice_equal(slice_cstring(c->caller->nsp), nsp))
-			continue;
-		while (!on_its_way && c->kind == HANDLER_JOIN && envelope_next(&left, &room))
-			on_its_way = slice_equal(room, c->name);
-		if (on_its_way)
-			call_overlap(c->caller, rooms);
-	}
-}
-
-void
-call_overlap(Caller *caller, EnvelopeList rooms)
-{
-	Call	   *c = caller->first;
-	Slice		room;
-
-	if (c == NULL || c->state != CALL_RUNNING || rooms.count == 0)
-		return;
-	if (c->kind == HANDLER_CONNECT && c->left_len + rooms.bytes.len > CALL_MAX_LEFT)
-		c->stale = true;
-	else if (c->kind == HANDLER_CONNECT)
-	{
-		c->left = xrealloc(c->left, c->left_len + rooms.bytes.len);
-		write_bytes(c->left + c->left_len, rooms.bytes);
-		c->left_len += rooms.bytes.len;
-		c->left_count += rooms.count;
-	}
-	else if (c->kind == HANDLER_JOIN)
-	{
-		while (envelope_next(&rooms, &room))
-			c->stale = c->stale || slice_equal(room, c->name);
-	}
-}
-
-/* ---- rules and the way to the database ---- */
-
-/* The callers of all that waits, each held. */
-static uint32_t
-take_waiting(Server *s, Caller ***callers)
-{
-	uint32_t	count = 0;
-
-	*callers = xmalloc((s->waiting.count + 1) * sizeof(**callers));
-	while (s->waiting.first != NULL)
-	{
-		Call	   *c = s->waiting.first;
-
-		set_state(c, CALL_QUEUED);
-		c->caller->refs++;
-		(*callers)[count++] = c->caller;
-	}
-	return count;
-}
-
-static void
-review(Server *s)
-{
-	Caller	  **callers;
-	uint32_t	count = take_waiting(s, &callers);
-
-	for (uint32_t i = 0; i < count; i++)
-	{
-		step(callers[i]);
-		caller_unref(callers[i]);
-	}
-	free(callers);
-}
-
-WireResult
-server_set_rules(Server *s, Slice encoded)
-{
-	Rules	   *rules = rules_new(encoded);
-
-	if (rules == NULL)
-		return WIRE_BAD;
-	if (!s->use_handlers)
-	{
-		rules_free(rules);		/* they come too late */
-		return WIRE_OK;
-	}
-	rules_free(s->rules);
-	s->rules = rules;
-	review(s);
-	return WIRE_OK;
-}
-
-void
-server_use_handlers(Server *s, bool use)
-{
-	if (s->use_handlers == use)
-		return;
-	s->use_handlers = use;
-	rules_free(s->rules);
-	s->rules = NULL;
-	/* What follows a failed call is an event that nobody handles, and goes. */
-	while (!use && s->waiting.first != NULL)
-		fail(s->waiting.first, "events are not handled any more", "unavailable");
-}
-
-void
-server_expire_calls(Server *s, uint64_t now, uint64_t ms)
-{
-	s->now = now;
-	while (s->waiting.first != NULL && s->waiting.first->since + ms < now)
-		fail(s->waiting.first, "the database is not available", "unavailable");
-	for (Call *c = s->running.first; c != NULL; c = c->list_next)
-	{
-		if (!c->answered || c->since + MARKER_MS >= now)
-			continue;
-		/* The bus is that far behind, or has lost the marker: the call is over all the same. */
-		s->counters[COUNTER_MARKERS_MISSED]++;
-		c->marker_seen = true;
-		complete_answered(c);
-		break;					/* the list has changed: the rest at the next call */
-	}
-}
 
 void
 calls_free(Server *s)
@@ -809,3 +390,4 @@ calls_free(Server *s)
 		caller_unref(caller);
 	}
 }
+

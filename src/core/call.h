@@ -12,8 +12,9 @@
  * marker has come over the bus (wire/handler.h).  Then the join takes effect,
  * the acknowledgement or the error goes out, and the next of the queue runs.
  *
- * Files: caller.c (who, and the answers), call.c (queues, completion), builtin.c
- * (events that the gateway handles itself), socket.c (comes in here).
+ * Files: caller.c (who, and the packets that answer), call.c (queues), call_result.c
+ * (what an answer means), call_server.c (to the database and back), builtin.c (events
+ * that the gateway handles itself), socket.c (comes in here).
  */
 #ifndef ROOMS_CORE_CALL_H
 #define ROOMS_CORE_CALL_H
@@ -80,7 +81,7 @@ struct Call
 	Slice		name;			/* event, unquoted; HANDLER_JOIN: the room; else empty */
 	Slice		args;			/* JSON array of the arguments, without the event's name */
 	EnvelopeList attachments;
-	/* the rest is call.c's and builtin.c's */
+	/* the rest is call*.c's and builtin.c's */
 	Slice		event;			/* the event's name as it came, JSON; empty for connect and disconnect */
 	Call	   *next;			/* of the same caller */
 	Call	   *list_next;		/* of the same list */
@@ -200,7 +201,27 @@ extern void call_marker(Server *s, Slice marker);
 /* Frees what is left, at the server's end: all sockets have left. */
 extern void calls_free(Server *s);
 
-/* ---- between call.c, caller.c and builtin.c ---- */
+/* ---- between call*.c, caller.c and builtin.c ---- */
+
+/* Moves the first call of a caller into the list that belongs to this state, and out of the one it was in. */
+extern void call_set_state(Call *c, CallState state);
+
+/* Runs what stands at the head of a queue, as far as it goes.  The caller may be gone afterwards. */
+extern void call_step(Caller *caller);
+
+/* The call is over, with this result; the next of its queue runs.  Its text need not outlive the call of this. */
+extern void call_complete(Call *c, const CallResult *r);
+extern void call_fail(Call *c, const char *message, const char *code);
+
+/* on_disconnect is due.  One per socket that connected: no more than there are connections, so no cap. */
+extern void call_disconnect(Caller *caller);
+
+/* Acts on the result.  True: the call is to be run again. */
+extern bool call_finish(Call *c, const CallResult *r) MUST_CHECK;
+
+/* A CONNECT that is recovered becomes a join, while there is a room whose rule is to be asked: true; and back. */
+extern bool call_begin_recheck(Call *c);
+extern void call_become_connect(Call *c);
 
 /* Gives back one of caller->refs. */
 extern void caller_unref(Caller *caller);

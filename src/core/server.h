@@ -15,7 +15,7 @@
  * caller holds.  Everything runs on one thread.
  *
  * Files: server.c (life, bus messages, flush), session.c (Engine.IO),
- * socket.c (Socket.IO), call.c and builtin.c (clients' events, core/call.h),
+ * socket.c (Socket.IO), call*.c and builtin.c (clients' events, core/call.h),
  * recovery.c, recovery_feed.c and recovery_table.c (sockets that come back,
  * core/recovery.h).
  */

@@ -2,12 +2,9 @@
  * test_call.c - clients' events, rooms and life cycle, against a database
  * that answers when and what the test wants.
  */
-#include "unit.h"
-
-#include "rig.h"
+#include "calls.h"
 
 #include "core/session_state.h"
-#include "core/text.h"
 
 static int	rules_asked;
 
@@ -37,47 +34,10 @@ start(const char *rules)
 		CHECK(rig_set_rules(rules) == WIRE_OK);
 }
 
-static bool
-is(Slice s, const char *text)
-{
-	return slice_equal(s, slice_cstring(text));
-}
-
-/* The next call: of this kind, name and arguments?  Gives it. */
-static Call *
-next(HandlerKind kind, const char *name, const char *args)
-{
-	Call	   *c = server_call_next(rig.server);
-
-	if (c != NULL && !(c->kind == kind && is(c->name, name) && is(c->args, args)))
-		printf("# call %c %.*s %.*s\n", c->kind, (int) c->name.len, (const char *) c->name.data,
-			   (int) c->args.len, (const char *) c->args.data);
-	CHECK(c != NULL && c->kind == kind && is(c->name, name) && is(c->args, args));
-	return c;
-}
-
-static void
-answer(Call *c, const char *args, bool marked)
-{
-	Text		t = {0};
-	CallResult	r = {.outcome = CALL_OK,.marked = marked};
-	uint8_t		none[4] = {0};
-
-	text_add_item(&t, slice_cstring(args));
-	text_add(&t, slice(none, 4));
-	r.reply = text_slice(&t);
-	server_call_done(rig.server, c, &r, rig.now);
-	text_free(&t);
-	server_flush(rig.server);
-}
-
 static void
 refuse(Call *c, const char *message, const char *code)
 {
-	CallResult	r = {.outcome = CALL_REFUSED,.message = slice_cstring(message),.code = slice_cstring(code)};
-
-	server_call_done(rig.server, c, &r, rig.now);
-	server_flush(rig.server);
+	fail_with(c, CALL_REFUSED, message, code);
 }
 
 static void
@@ -122,10 +82,10 @@ events(void)
 	CHECK(is(slice_cstring(c->caller->identity.user_id), "1"));
 	CHECK(strstr(rig_handshake(c->caller), "\"auth\":{\"user\":\"1\",\"tenant\":\"t\"}") != NULL);
 	SAID(a, "");
-	answer(c, "[3]", false);
+	answer(c, "[3]");
 	SAID(a, "4317[3]");
 	rig_send(a, "42[\"add\"]");
-	answer(next(HANDLER_EVENT, "add", "[]"), "[3]", false);
+	answer(next(HANDLER_EVENT, "add", "[]"), "[3]");
 	SAID(a, "");
 	rig_send(a, "42[\"unknown\",1]");
 	rig_send(a, "425[7,1]");
@@ -139,7 +99,7 @@ events(void)
 
 	unit_case("an escaped name is the same name; attachments come along");
 	rig_send(a, "42[\"\\u0061dd\",\"\\u0061\"]");
-	answer(next(HANDLER_EVENT, "add", "[\"\\u0061\"]"), "[]", false);
+	answer(next(HANDLER_EVENT, "add", "[\"\\u0061\"]"), "[]");
 	rig_send(a, "451-9[\"add\",{\"_placeholder\":true,\"num\":0}]");
 	rig_send_binary(a, "xyz", 3);
 	c = next(HANDLER_EVENT, "add", "[{\"_placeholder\":true,\"num\":0}]");
@@ -187,17 +147,17 @@ events(void)
 	c = next(HANDLER_EVENT, "add", "[1]");
 	d = next(HANDLER_EVENT, "add", "[3]");
 	CHECK(server_call_next(rig.server) == NULL);
-	answer(d, "[]", false);
+	answer(d, "[]");
 	SAID(b, "433[]");
-	answer(c, "[]", false);
+	answer(c, "[]");
 	SAID(a, "431[]");
-	answer(next(HANDLER_EVENT, "add", "[2]"), "[]", false);
+	answer(next(HANDLER_EVENT, "add", "[2]"), "[]");
 	SAID(a, "432[]");
 
 	unit_case("a handler that emitted: its acknowledgement waits for the marker");
 	rig_send(a, "421[\"add\",1]");
 	c = next(HANDLER_EVENT, "add", "[1]");
-	answer(c, "[\"one\"]", true);
+	answer_marked(c, "[\"one\"]");
 	SAID(a, "");
 	marker(server_marker(rig.server), c->id + 1);
 	marker(server_marker(rig.server) + 1, c->id);
@@ -209,7 +169,7 @@ events(void)
 	c = next(HANDLER_EVENT, "add", "[1]");
 	marker(server_marker(rig.server), c->id);
 	SAID(a, "");
-	answer(c, "[\"two\"]", true);
+	answer_marked(c, "[\"two\"]");
 	SAID(a, "432[\"two\"]");
 
 	unit_case("what was sent before leaving still runs; nobody is answered");
@@ -217,15 +177,15 @@ events(void)
 	rig_send(a, "422[\"add\",2]");
 	c = next(HANDLER_EVENT, "add", "[1]");
 	rig_send(a, "1");
-	answer(c, "[]", false);
-	answer(next(HANDLER_EVENT, "add", "[2]"), "[]", false);
+	answer(c, "[]");
+	answer(next(HANDLER_EVENT, "add", "[2]"), "[]");
 	SAID(a, "closed(transport close)");
 
 	unit_case("another namespace answers there");
 	rig_send(b, "40/admin,{}");
 	rig_forget(b);
 	rig_send(b, "42/admin,4[\"add\"]");
-	answer(next(HANDLER_EVENT, "add", "[]"), "[1]", false);
+	answer(next(HANDLER_EVENT, "add", "[]"), "[1]");
 	SAID(b, "43/admin,4[1]");
 
 	unit_case("caps: of one socket, and the counter");
@@ -285,12 +245,12 @@ rules(void)
 	CHECK(server_set_rules(rig.server, SLICE_LITERAL("\1\0\0\0e")) == WIRE_BAD);
 	CHECK(rig_set_rules("x / other\n") == WIRE_BAD);
 	rig_send(a, "421[\"other\"]");
-	answer(next(HANDLER_EVENT, "other", "[]"), "[]", false);
+	answer(next(HANDLER_EVENT, "other", "[]"), "[]");
 	SAID(a, "431[]");
 
 	unit_case("a marker that does not come is not waited for for ever");
 	rig_send(a, "424[\"other\",1]");
-	answer(next(HANDLER_EVENT, "other", "[1]"), "[5]", true);
+	answer_marked(next(HANDLER_EVENT, "other", "[1]"), "[5]");
 	server_expire_calls(rig.server, rig.now + MARKER_MS, 100000);
 	server_flush(rig.server);
 	SAID(a, "");
@@ -370,10 +330,10 @@ joins(void)
 	a = rig_connect(0, "1", "t");
 	b = rig_connect(1, "2", "t");
 	rig_send(a, "421[\"room:join\",\"ticket:1\"]");
-	answer(next(HANDLER_JOIN, "ticket:1", "[\"ticket:1\"]"), "[true]", false);
+	answer(next(HANDLER_JOIN, "ticket:1", "[\"ticket:1\"]"), "[true]");
 	SAID(a, "431[]");
 	rig_send(a, "422[\"room:join\",\"ticket:2\"]");
-	answer(next(HANDLER_JOIN, "ticket:2", "[\"ticket:2\"]"), "[false]", false);
+	answer(next(HANDLER_JOIN, "ticket:2", "[\"ticket:2\"]"), "[false]");
 	SAID(a, "42[\"error\",{\"event\":\"room:join\",\"message\":\"not allowed\",\"code\":\"forbidden\"}] "
 		 "432[{\"error\":{\"message\":\"not allowed\",\"code\":\"forbidden\"}}]");
 	rig_emit("ticket:1,ticket:2", "", 0, 0, "2[\"n\"]");
@@ -400,7 +360,7 @@ joins(void)
 
 	unit_case("room:emit: to the others, with who sent it");
 	rig_send(b, "421[\"room:join\",\"ticket:1\"]");
-	answer(next(HANDLER_JOIN, "ticket:1", "[\"ticket:1\"]"), "[true]", false);
+	answer(next(HANDLER_JOIN, "ticket:1", "[\"ticket:1\"]"), "[true]");
 	SAID(b, "431[]");
 	rig_send(a, "425[\"room:emit\",\"ticket:1\",\"cursor\",{\"x\":1}, 2]");
 	SAID(a, "435[]");
@@ -429,18 +389,18 @@ joins(void)
 	rig_send(b, "421[\"room:join\",\"ticket:1\"]");
 	c = next(HANDLER_JOIN, "ticket:1", "[\"ticket:1\"]");
 	command(ENVELOPE_SOCKETS_LEAVE, "user:2", "ticket:1");
-	answer(c, "[true]", false);
+	answer(c, "[true]");
 	SAID(b, "");
 	rig_emit("ticket:1", "", 0, 0, "2[\"secret\"]");
 	SAID(b, "");
-	answer(next(HANDLER_JOIN, "ticket:1", "[\"ticket:1\"]"), "[false]", false);
+	answer(next(HANDLER_JOIN, "ticket:1", "[\"ticket:1\"]"), "[false]");
 	SAID(b, "42[\"error\",{\"event\":\"room:join\",\"message\":\"not allowed\",\"code\":\"forbidden\"}] "
 		 "431[{\"error\":{\"message\":\"not allowed\",\"code\":\"forbidden\"}}]");
 	rig_send(b, "421[\"room:join\",\"ticket:1\"]");
 	c = next(HANDLER_JOIN, "ticket:1", "[\"ticket:1\"]");
 	command(ENVELOPE_SOCKETS_LEAVE, "user:2", "ticket:2,ticket:3");
 	command(ENVELOPE_SOCKETS_LEAVE, "user:1", "ticket:1");
-	answer(c, "[true]", false);
+	answer(c, "[true]");
 	SAID(b, "431[]");
 
 	unit_case("so it is when the whole room has to leave, or is disconnected");
@@ -454,14 +414,14 @@ joins(void)
 			command(ENVELOPE_SOCKETS_LEAVE, "ticket:2", "ticket:2");
 		else
 			command(ENVELOPE_DISCONNECT_SOCKETS, "ticket:2", "");
-		answer(c, "[true]", false);
+		answer(c, "[true]");
 		SAID(b, "");
-		answer(next(HANDLER_JOIN, "ticket:2", "[\"ticket:2\"]"), "[false]", false);
+		answer(next(HANDLER_JOIN, "ticket:2", "[\"ticket:2\"]"), "[false]");
 		SAID(b, "42[\"error\",{\"event\":\"room:join\",\"message\":\"not allowed\",\"code\":\"forbidden\"}] "
 			 "431[{\"error\":{\"message\":\"not allowed\",\"code\":\"forbidden\"}}]");
 	}
 	rig_send(b, "421[\"room:join\",\"ticket:1\"]");
-	answer(next(HANDLER_JOIN, "ticket:1", "[\"ticket:1\"]"), "[true]", false);
+	answer(next(HANDLER_JOIN, "ticket:1", "[\"ticket:1\"]"), "[true]");
 	SAID(b, "431[]");
 
 	unit_case("... but not for ever");
@@ -472,7 +432,7 @@ joins(void)
 	{
 		c = next(HANDLER_JOIN, "ticket:1", "[\"ticket:1\"]");
 		command(ENVELOPE_SOCKETS_LEAVE, "user:2", "ticket:1");
-		answer(c, "[true]", false);
+		answer(c, "[true]");
 	}
 	SAID(b, "42[\"error\",{\"event\":\"room:join\",\"message\":\"not allowed\",\"code\":\"forbidden\"}] "
 		 "431[{\"error\":{\"message\":\"not allowed\",\"code\":\"forbidden\"}}]");
@@ -482,7 +442,7 @@ joins(void)
 	start("e / room:join\nj / *\n");
 	a = rig_connect(0, "1", "t");
 	rig_send(a, "421[\"room:join\",5]");
-	answer(next(HANDLER_EVENT, "room:join", "[5]"), "[\"mine\"]", false);
+	answer(next(HANDLER_EVENT, "room:join", "[5]"), "[\"mine\"]");
 	SAID(a, "431[\"mine\"]");
 	rig_stop();
 }
@@ -503,7 +463,7 @@ life(void)
 	rig_emit("user:1", "", ENVELOPE_VOLATILE, 0, "2[\"volatile\"]");
 	command(ENVELOPE_SOCKETS_LEAVE, "user:1", "gone");
 	SAID(a, "");
-	answer(c, "[\"extra\",\"gone\",5,\"\"]", true);
+	answer_marked(c, "[\"extra\",\"gone\",5,\"\"]");
 	SAID(a, "");
 	marker(server_marker(rig.server), c->id);
 	SAID(a, "40{\"sid\":\"*\"} 42[\"hello\"]");
@@ -514,8 +474,8 @@ life(void)
 	unit_case("on_disconnect: last, with the reason");
 	rig_send(a, "42[\"add\"]");
 	rig_send(a, "41");
-	answer(next(HANDLER_EVENT, "add", "[]"), "[]", false);
-	answer(next(HANDLER_DISCONNECT, "", "[\"client namespace disconnect\"]"), "[]", false);
+	answer(next(HANDLER_EVENT, "add", "[]"), "[]");
+	answer(next(HANDLER_DISCONNECT, "", "[\"client namespace disconnect\"]"), "[]");
 	SAID(a, "");
 
 	unit_case("a refusal is a CONNECT_ERROR; nothing was sent, nobody departs");
@@ -540,19 +500,19 @@ life(void)
 	c = next(HANDLER_CONNECT, "", "[]");
 	for (size_t len = 0; len <= CALL_MAX_LEFT; len += 4 + strlen("other"))
 		command(ENVELOPE_SOCKETS_LEAVE, "user:1", "other");
-	answer(c, "[\"extra\"]", false);
+	answer(c, "[\"extra\"]");
 	rig_emit("extra", "", 0, 0, "2[\"n\"]");
 	SAID(a, "40{\"sid\":\"*\"}");
 	rig_send(a, "41");
-	answer(next(HANDLER_DISCONNECT, "", "[\"client namespace disconnect\"]"), "[]", false);
+	answer(next(HANDLER_DISCONNECT, "", "[\"client namespace disconnect\"]"), "[]");
 
 	unit_case("who leaves while on_connect runs departs when it has");
 	rig_send(a, "40{\"user\":\"1\",\"tenant\":\"t\"}");
 	c = next(HANDLER_CONNECT, "", "[]");
 	rig_send(a, "1");
 	CHECK(server_call_next(rig.server) == NULL);
-	answer(c, "[]", false);
-	answer(next(HANDLER_DISCONNECT, "", "[\"transport close\"]"), "[]", false);
+	answer(c, "[]");
+	answer(next(HANDLER_DISCONNECT, "", "[\"transport close\"]"), "[]");
 	SAID(a, "closed(transport close)");
 	a = rig_open(0, TRANSPORT_WEBSOCKET);
 	rig_send(a, "40{\"user\":\"1\",\"tenant\":\"t\"}");

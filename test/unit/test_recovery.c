@@ -2,9 +2,7 @@
  * test_recovery.c - sockets that come back: what they get, and who is not
  * taken back.  Message n of the bus stands at offset 1.n.1.
  */
-#include "unit.h"
-
-#include "rig.h"
+#include "calls.h"
 
 #include "core/session_state.h"
 
@@ -783,48 +781,6 @@ pieces(void)
 
 /* ---- with handlers ---- */
 
-static bool
-is(Slice s, const char *text)
-{
-	return slice_equal(s, slice_cstring(text));
-}
-
-static Call *
-next(HandlerKind kind, const char *name, const char *args)
-{
-	Call	   *c = server_call_next(rig.server);
-
-	if (c != NULL && !(c->kind == kind && is(c->name, name) && is(c->args, args)))
-		printf("# call %c %.*s %.*s\n", c->kind, (int) c->name.len, (const char *) c->name.data,
-			   (int) c->args.len, (const char *) c->args.data);
-	CHECK(c != NULL && c->kind == kind && is(c->name, name) && is(c->args, args));
-	return c;
-}
-
-static void
-answer(Call *c, const char *args)
-{
-	Text		t = {0};
-	CallResult	r = {.outcome = CALL_OK};
-	uint8_t		none[4] = {0};
-
-	text_add_item(&t, slice_cstring(args));
-	text_add(&t, slice(none, 4));
-	r.reply = text_slice(&t);
-	server_call_done(rig.server, c, &r, rig.now);
-	text_free(&t);
-	server_flush(rig.server);
-}
-
-static void
-fail_with(Call *c, CallOutcome outcome, const char *code)
-{
-	const CallResult r = {.outcome = outcome,.message = SLICE_LITERAL("no"),.code = slice_cstring(code)};
-
-	server_call_done(rig.server, c, &r, rig.now);
-	server_flush(rig.server);
-}
-
 /* In r1 and r2 by their rule, in s by SQL; then gone. */
 static Client *
 handled(const char *rules)
@@ -913,8 +869,8 @@ handlers(void)
 	unit_case("an error is a no; a database that cannot be reached ends the connection, to be tried again");
 	a = handled("j / r* x\n");
 	a = back(1, a->pid, NULL);
-	fail_with(next(HANDLER_JOIN, "r1", "[\"r1\"]"), CALL_FAILED, "internal_error");
-	fail_with(next(HANDLER_JOIN, "r2", "[\"r2\"]"), CALL_FAILED, "unavailable");
+	fail_with(next(HANDLER_JOIN, "r1", "[\"r1\"]"), CALL_FAILED, "no", "internal_error");
+	fail_with(next(HANDLER_JOIN, "r2", "[\"r2\"]"), CALL_FAILED, "no", "unavailable");
 	SAID(a, "closed(forced server close)");
 	CHECK(counter(COUNTER_ABSENT) == 1);
 	a = back(2, rig.clients[0].pid, NULL);
@@ -970,7 +926,7 @@ handlers(void)
 	drop(a);
 	answer(next(HANDLER_DISCONNECT, "", "[\"transport close\"]"), "[]");
 	a = back(0, a->pid, NULL);
-	fail_with(next(HANDLER_CONNECT, "", "[]"), CALL_REFUSED, "PT403");
+	fail_with(next(HANDLER_CONNECT, "", "[]"), CALL_REFUSED, "no", "PT403");
 	SAID(a, "44{\"message\":\"no\",\"data\":{\"code\":\"PT403\"}}");
 	CHECK(counter(COUNTER_ABSENT) == 0 && server_call_next(rig.server) == NULL);
 
