@@ -17,6 +17,7 @@
 #include "core/alloc.h"
 #include "core/session_state.h"
 #include "core/text.h"
+#include "wire/address.h"
 #include "wire/json.h"
 
 /* ---- lists ---- */
@@ -66,6 +67,21 @@ call_set_state(Call *c, CallState state)
 
 /* ---- calls ---- */
 
+/* Whose calls are counted together: a user's, or without one an address's. */
+static Held *
+hold_share(Caller *caller)
+{
+	Server	   *s = caller->server;
+	uint8_t		key[1 + ENVELOPE_MAX_NAME] = {0};
+	const char *user = caller->identity.user_id;
+	Slice		id = user != NULL ? slice_cstring(user) : address_key(caller->peer->known.address, key + 1);
+
+	key[0] = user != NULL ? 'u' : 'a';
+	if (user != NULL)
+		write_bytes(key + 1, id);
+	return tally_hold(&s->call_shares, slice(key, 1 + id.len), s->now);
+}
+
 static Call *
 call_new(Caller *caller, HandlerKind kind, size_t size)
 {
@@ -75,6 +91,9 @@ call_new(Caller *caller, HandlerKind kind, size_t size)
 	c->kind = kind;
 	c->caller = caller;
 	c->size = size;
+	c->arrived = s->now;
+	c->share = hold_share(caller);
+	c->share->bytes += size;
 	caller->refs++;
 	if (caller->last != NULL)
 		caller->last->next = c;
@@ -109,6 +128,8 @@ call_free(Call *c)
 	caller->count--;
 	caller->server->call_count--;
 	caller->server->call_bytes -= c->size;
+	c->share->bytes -= c->size;
+	tally_release(&caller->server->call_shares, c->share, caller->server->now);
 	free(c->room);
 	free(c->reply);
 	free(c->left);
@@ -117,13 +138,18 @@ call_free(Call *c)
 }
 
 static bool
-has_room(const Caller *caller, size_t size)
+has_room(Caller *caller, size_t size)
 {
-	const Server *s = caller->server;
+	Server	   *s = caller->server;
+	Held	   *share = hold_share(caller);
+	bool		fits;
 
 	/* A connect and a disconnect ask for no room: there may be more than the caps. */
-	return caller->count < CALLER_MAX_CALLS && s->call_count < SERVER_MAX_CALLS &&
-		s->call_bytes + size <= SERVER_MAX_CALL_BYTES;
+	fits = caller->count < CALLER_MAX_CALLS && s->call_count < SERVER_MAX_CALLS &&
+		s->call_bytes + size <= SERVER_MAX_CALL_BYTES &&
+		share->count <= USER_MAX_CALLS && share->bytes + size <= USER_MAX_CALL_BYTES;
+	tally_release(&s->call_shares, share, s->now);
+	return fits;
 }
 
 void
@@ -249,12 +275,15 @@ call_event(Caller *caller, const SioPacket *p, EnvelopeList attachments)
 	call_step(caller);
 }
 
+/* Behind one that found no database it has waited as long as that, or since it came. */
 static void
 wait_for_handler(Call *c)
 {
 	Server	   *s = c->caller->server;
+	uint64_t	stuck = c->caller->stuck_since;
 
-	c->since = s->now;
+	if (c->since == 0)
+		c->since = stuck == 0 ? s->now : stuck > c->arrived ? stuck : c->arrived;
 	call_set_state(c, CALL_WAITING);
 	s->hooks.call_waiting(s->hooks.ctx);
 }
@@ -263,6 +292,7 @@ static void
 check_again(Call *c)
 {
 	c->stale = c->answered = c->marker_seen = false;
+	c->since = 0;
 	free(c->reply);
 	c->reply = NULL;
 	if (c->kind == HANDLER_CONNECT)
@@ -286,6 +316,7 @@ call_complete(Call *c, const CallResult *r)
 		return;
 	}
 	caller->refs++;
+	caller->stuck_since = call_found_no_database(r) ? c->since : 0;
 	call_free(c);
 	call_step(caller);
 	caller_unref(caller);
@@ -315,7 +346,7 @@ begin(Call *c)
 
 	if (c->unnamed)
 		call_refuse(c, SLICE_LITERAL("invalid event name"), SLICE_LITERAL("invalid_arguments"), (Slice) {0});
-	else if (s->use_handlers && s->rules == NULL)
+	else if (s->use_handlers && !server_knows_rules(s))
 		handled = true;			/* perhaps: it waits for the rules */
 	else if (c->kind == HANDLER_CONNECT && caller->socket == NULL)
 		;						/* nobody waits for the answer */

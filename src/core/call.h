@@ -40,7 +40,11 @@ extern size_t peer_size(const Peer *peer);
 #define CALLER_MAX_CALLS	1000	/* that one socket may have waiting */
 #define SERVER_MAX_CALLS	10000	/* ... all together */
 #define SERVER_MAX_CALL_BYTES (64u * 1024 * 1024)
+#define USER_MAX_CALLS		(SERVER_MAX_CALLS / 4)	/* ... all sockets of one user, or of one address without one */
+#define USER_MAX_CALL_BYTES (SERVER_MAX_CALL_BYTES / 4)
+#define CALLS_KEEP_LEFT		(SERVER_MAX_CALLS / 2)	/* beyond it no on_disconnect waits for longer than other calls */
 #define CALL_MAX_LEFT		65536	/* bytes of names that a connect remembers as left */
+#define AUTH_KEPT_MAX		4096	/* bytes of a CONNECT's auth, without token and pid, that handlers see: kept for each socket */
 #define MARKER_MS			30000	/* for the marker of a call that was answered */
 #define JOIN_CHECKS_MAX		10	/* how often a join is checked again before it is refused */
 
@@ -61,6 +65,7 @@ struct Caller
 	Call	   *first;
 	Call	   *last;
 	uint32_t	count;
+	uint64_t	stuck_since;	/* its last call ended for want of a database, and had waited since; 0: no */
 	bool		follows;		/* its first call waits for another caller's last, */
 	Caller	   *follower;		/* ... which knows it by this */
 };
@@ -86,7 +91,9 @@ struct Call
 	Call	   *next;			/* of the same caller */
 	Call	   *list_next;		/* of the same list */
 	Call	   *list_prev;
-	uint64_t	since;			/* when it began to wait */
+	Held	   *share;			/* what its user has of the queue */
+	uint64_t	arrived;
+	uint64_t	since;			/* when it began to wait for the database, or for its marker */
 	CallState	state;
 	bool		has_ack;
 	bool		unnamed;		/* no handler can have a name that text cannot hold */
@@ -154,7 +161,8 @@ extern void server_call_done(Server *s, Call *c, const CallResult *r, uint64_t n
 extern uint64_t server_marker(const Server *s);
 
 /*
- * With handlers: calls wait until the rules are known.  Without: there are no
+ * With handlers: calls wait until the rules are known, also when the bus says
+ * that they have changed.  Without: there are no
  * rules, nothing is called, clients' events are ignored but for the built-in
  * ones.  Turning them off answers all that waits with `unavailable`.
  */
@@ -163,13 +171,21 @@ extern void server_use_handlers(Server *s, bool use);
 /* The rules as rooms.handler_rules() gave them.  WIRE_BAD: malformed, nothing changed. */
 extern WireResult server_set_rules(Server *s, Slice encoded) MUST_CHECK;
 
-/* Answers with `unavailable` whatever has waited for longer than `ms`; ends calls whose marker does not come. */
+/*
+ * Answers with `unavailable` whatever has waited for longer than `ms`, of a queue
+ * that is stuck all that came before that; ends calls whose marker does not come.
+ * on_disconnect, which nobody waits for, stays until the database is back, while
+ * there is room for it (CALLS_KEEP_LEFT).
+ */
 extern void server_expire_calls(Server *s, uint64_t now, uint64_t ms);
 
 /* ---- for socket.c and server.c ---- */
 
 /* Who `socket` is; its identity is taken over.  `auth` is the CONNECT's payload. */
 extern Caller *caller_new(Socket *socket, Slice nsp, Identity *identity, Slice auth, bool recovered);
+
+/* Is this payload of a CONNECT small enough to be kept (AUTH_KEPT_MAX)? */
+extern bool caller_auth_fits(Slice auth);
 
 /* It is `before` come back: on_connect waits for what `before` has still to run, its on_disconnect. */
 extern void call_follow(Caller *caller, Caller *before);
@@ -198,6 +214,9 @@ extern void call_overlap_rooms(Server *s, Slice nsp, EnvelopeList rooms, Envelop
 /* A marker came over the bus. */
 extern void call_marker(Server *s, Slice marker);
 
+/* Are the rules those in force, as far as one can know? */
+extern bool server_knows_rules(const Server *s);
+
 /* Frees what is left, at the server's end: all sockets have left. */
 extern void calls_free(Server *s);
 
@@ -212,6 +231,9 @@ extern void call_step(Caller *caller);
 /* The call is over, with this result; the next of its queue runs.  Its text need not outlive the call of this. */
 extern void call_complete(Call *c, const CallResult *r);
 extern void call_fail(Call *c, const char *message, const char *code);
+
+/* It failed because the database could not be reached. */
+extern bool call_found_no_database(const CallResult *r);
 
 /* on_disconnect is due.  One per socket that connected: no more than there are connections, so no cap. */
 extern void call_disconnect(Caller *caller);

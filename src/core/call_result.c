@@ -23,6 +23,12 @@ static const CallResult bad_reply = {
 	.code = {(const uint8_t *) "internal_error", 14}
 };
 
+bool
+call_found_no_database(const CallResult *r)
+{
+	return r->outcome == CALL_FAILED && slice_equal(r->code, SLICE_LITERAL("unavailable"));
+}
+
 static void
 complete_event(Call *c, const CallResult *r, const HandlerReply *reply)
 {
@@ -72,7 +78,7 @@ complete_recheck(Call *c, const CallResult *r, const HandlerReply *reply)
 
 	if (socket == NULL)
 		;
-	else if (r->outcome == CALL_FAILED && slice_equal(r->code, SLICE_LITERAL("unavailable")))
+	else if (call_found_no_database(r))
 		session_close(socket->session, CLOSE_FORCED);	/* to come back later */
 	else
 		recovery_checked(socket, c->name, r->outcome == CALL_OK && is_true(reply->args));
@@ -222,6 +228,8 @@ call_finish(Call *c, const CallResult *r)
 			complete_connect(c, r, &reply);
 			break;
 		case HANDLER_DISCONNECT:
+			if (call_found_no_database(r))
+				c->caller->server->counters[COUNTER_DISCONNECTS_LOST]++;
 			break;
 	}
 	return false;

@@ -12,14 +12,21 @@
 #include "core/alloc.h"
 #include "core/session_state.h"
 
+bool
+server_knows_rules(const Server *s)
+{
+	return s->rules != NULL && !s->rules_stale;
+}
+
 Call *
 server_call_next(Server *s)
 {
-	Call	   *c = s->rules != NULL ? s->waiting.first : NULL;
+	Call	   *c = server_knows_rules(s) ? s->waiting.first : NULL;
 
 	if (c == NULL)
 		return NULL;
 	call_set_state(c, CALL_RUNNING);
+	c->since = s->now;
 	c->id = ++s->last_call;
 	s->counters[COUNTER_CALLS]++;
 	return c;
@@ -28,7 +35,7 @@ server_call_next(Server *s)
 uint32_t
 server_calls_waiting(const Server *s)
 {
-	return s->rules != NULL ? s->waiting.count : 0;
+	return server_knows_rules(s) ? s->waiting.count : 0;
 }
 
 bool
@@ -91,32 +98,47 @@ server_marker(const Server *s)
 
 /* ---- rules and the way to the database ---- */
 
-/* The callers of all that waits, each held. */
+typedef bool (*CallTest) (const Call *c, uint64_t before);
+
+/* The callers of those calls in a list that pass, each held: the list may change while they are gone through. */
 static uint32_t
-take_waiting(Server *s, Caller ***callers)
+hold_callers(const CallList *list, CallTest passes, uint64_t before, Caller ***callers)
 {
 	uint32_t	count = 0;
 
-	*callers = xmalloc((s->waiting.count + 1) * sizeof(**callers));
-	while (s->waiting.first != NULL)
+	*callers = NULL;
+	for (Call *c = list->first; c != NULL; c = c->list_next)
 	{
-		Call	   *c = s->waiting.first;
-
-		call_set_state(c, CALL_QUEUED);
+		if (!passes(c, before))
+			continue;
+		if (*callers == NULL)
+			*callers = xmalloc(list->count * sizeof(**callers));
 		c->caller->refs++;
 		(*callers)[count++] = c->caller;
 	}
 	return count;
 }
 
+static bool
+always(const Call *c, uint64_t before)
+{
+	(void) c;
+	(void) before;
+	return true;
+}
+
 static void
 review(Server *s)
 {
 	Caller	  **callers;
-	uint32_t	count = take_waiting(s, &callers);
+	uint32_t	count = hold_callers(&s->waiting, always, 0, &callers);
 
 	for (uint32_t i = 0; i < count; i++)
 	{
+		Call	   *c = callers[i]->first;
+
+		if (c != NULL && c->state == CALL_WAITING)
+			call_set_state(c, CALL_QUEUED);
 		call_step(callers[i]);
 		caller_unref(callers[i]);
 	}
@@ -137,6 +159,7 @@ server_set_rules(Server *s, Slice encoded)
 	}
 	rules_free(s->rules);
 	s->rules = rules;
+	s->rules_stale = false;
 	review(s);
 	return WIRE_OK;
 }
@@ -149,25 +172,88 @@ server_use_handlers(Server *s, bool use)
 	s->use_handlers = use;
 	rules_free(s->rules);
 	s->rules = NULL;
+	s->rules_stale = false;
 	/* What follows a failed call is an event that nobody handles, and goes. */
 	while (!use && s->waiting.first != NULL)
 		call_fail(s->waiting.first, "events are not handled any more", "unavailable");
+}
+
+/* ---- what has waited in vain ---- */
+
+/* Nobody waits for on_disconnect, which is worth having late. */
+static bool
+is_overdue(const Call *c, uint64_t before)
+{
+	return c->state == CALL_WAITING && c->since < before &&
+		(c->kind != HANDLER_DISCONNECT || c->caller->server->call_count > CALLS_KEEP_LEFT);
+}
+
+/* The CONNECT of one that came back and waits for on_disconnect of the time before. */
+static bool
+follower_overdue(const Call *c, uint64_t before)
+{
+	const Caller *follower = c->caller->follower;
+
+	return follower != NULL && follower->first != NULL && follower->first->state == CALL_QUEUED &&
+		follower->first->arrived < before;
+}
+
+static bool
+unmarked(const Call *c, uint64_t before)
+{
+	return c->answered && c->since < before;
+}
+
+static void
+end_overdue(Server *s, uint64_t before)
+{
+	Caller	  **callers;
+	uint32_t	count = hold_callers(&s->waiting, follower_overdue, before, &callers);
+
+	for (uint32_t i = 0; i < count; i++)
+	{
+		if (callers[i]->first != NULL && follower_overdue(callers[i]->first, before))
+			call_fail(callers[i]->follower->first, "the database is not available", "unavailable");
+		caller_unref(callers[i]);
+	}
+	free(callers);
+
+	count = hold_callers(&s->waiting, is_overdue, before, &callers);
+	for (uint32_t i = 0; i < count; i++)
+	{
+		while (callers[i]->first != NULL && is_overdue(callers[i]->first, before))
+			call_fail(callers[i]->first, "the database is not available", "unavailable");
+		caller_unref(callers[i]);
+	}
+	free(callers);
+}
+
+/* The bus is that far behind, or has lost the marker: the call is over all the same. */
+static void
+end_unmarked(Server *s, uint64_t before)
+{
+	Caller	  **callers;
+	uint32_t	count = hold_callers(&s->running, unmarked, before, &callers);
+
+	for (uint32_t i = 0; i < count; i++)
+	{
+		Call	   *c = callers[i]->first;
+
+		if (c != NULL && unmarked(c, before))
+		{
+			s->counters[COUNTER_MARKERS_MISSED]++;
+			c->marker_seen = true;
+			complete_answered(c);
+		}
+		caller_unref(callers[i]);
+	}
+	free(callers);
 }
 
 void
 server_expire_calls(Server *s, uint64_t now, uint64_t ms)
 {
 	s->now = now;
-	while (s->waiting.first != NULL && s->waiting.first->since + ms < now)
-		call_fail(s->waiting.first, "the database is not available", "unavailable");
-	for (Call *c = s->running.first; c != NULL; c = c->list_next)
-	{
-		if (!c->answered || c->since + MARKER_MS >= now)
-			continue;
-		/* The bus is that far behind, or has lost the marker: the call is over all the same. */
-		s->counters[COUNTER_MARKERS_MISSED]++;
-		c->marker_seen = true;
-		complete_answered(c);
-		break;					/* the list has changed: the rest at the next call */
-	}
+	end_overdue(s, now > ms ? now - ms : 0);
+	end_unmarked(s, now > MARKER_MS ? now - MARKER_MS : 0);
 }

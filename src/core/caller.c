@@ -153,6 +153,20 @@ auth_without_token(Slice auth)
 	return result;
 }
 
+bool
+caller_auth_fits(Slice auth)
+{
+	Text		t = {0};
+	bool		fits;
+
+	if (auth.len <= AUTH_KEPT_MAX)
+		return true;
+	add_auth(&t, auth);
+	fits = t.len <= AUTH_KEPT_MAX;
+	text_free(&t);
+	return fits;
+}
+
 void
 caller_set_identity(Caller *caller, Identity *identity)
 {

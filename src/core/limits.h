@@ -35,6 +35,7 @@ typedef struct Held
 	struct Held *next;
 	uint32_t	count;
 	Bucket		rate;			/* for the caller; it must never take more than one at a time */
+	size_t		bytes;			/* for the caller */
 	uint32_t	key_len;
 	uint8_t		key[];
 } Held;

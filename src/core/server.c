@@ -71,6 +71,7 @@ server_new(const ServerOptions *options, const ServerHooks *hooks, uint64_t now)
 	s->registry = registry_new(random_key(s));
 	tally_init(&s->users, random_key(s));
 	tally_init(&s->addresses, random_key(s));
+	tally_init(&s->call_shares, random_key(s));
 	timer_wheel_init(&s->wheel, now);
 	s->throttle = throttle_new(&s->wheel, random_key(s), THROTTLE_MAX, emit_throttled, s);
 	s->ping = frame_packet(SLICE_LITERAL("2"));
@@ -122,6 +123,7 @@ server_free(Server *s)
 	registry_free(s->registry);
 	tally_free(&s->users);
 	tally_free(&s->addresses);
+	tally_free(&s->call_shares);
 	frame_unref(s->ping);
 	hash_free(&s->sessions);
 	free(s->dirty.items);
@@ -443,6 +445,7 @@ server_message(Server *s, const LinkMessage *m, uint64_t now)
 		call_marker(s, e.packet);
 	else if (e.kind == ENVELOPE_RULES)
 	{
+		s->rules_stale = s->use_handlers;
 		if (s->use_handlers)
 			s->hooks.rules_changed(s->hooks.ctx);
 	}

@@ -49,10 +49,12 @@ struct Server
 	/* Clients' events (call.c). */
 	bool		use_handlers;
 	Rules	   *rules;			/* NULL: not known, or no handlers */
+	bool		rules_stale;	/* they have changed: as if they were not known */
 	uint64_t	marker;			/* this gateway's number */
 	uint64_t	last_call;
 	CallList	waiting;
 	CallList	running;
+	Tally		call_shares;	/* how many are whose (call.c) */
 	uint32_t	call_count;		/* all of them, queued ones too */
 	size_t		call_bytes;
 	uint64_t	counters[GATEWAY_COUNTER_COUNT];

@@ -221,6 +221,7 @@ static void
 connect_socket(Session *s, const SioPacket *p)
 {
 	static const ConnectError unknown = {.message = "Invalid namespace"};
+	static const ConnectError too_large = {.message = "Auth payload too large",.code = "auth_too_large"};
 	static const ConnectError too_many = {.message = "Too many connections",.code = "too_many_connections"};
 	Server	   *server = s->server;
 	Namespace  *n = registry_find_namespace(server->registry, p->nsp);
@@ -246,6 +247,11 @@ connect_socket(Session *s, const SioPacket *p)
 	{
 		server->counters[COUNTER_REFUSED_AUTH]++;
 		send_connect_error(s, p->nsp, &err);
+		identity_clear(&identity);
+	}
+	else if (server->use_handlers && !caller_auth_fits(p->json))
+	{
+		send_connect_error(s, p->nsp, &too_large);
 		identity_clear(&identity);
 	}
 	else

@@ -44,6 +44,7 @@
 	C(CALLS_FAILED, "handler_errors")			/* ... that ended in an error */ \
 	C(CALLS_WAITING, "handler_waiting")			/* ... that wait for a connection now */ \
 	C(CALLS_DROPPED, "handler_queue_full")		/* events refused because too many waited */ \
+	C(DISCONNECTS_LOST, "handler_disconnects_lost")	/* on_disconnect did not run, or nobody knows: no database */ \
 	C(MARKERS_MISSED, "handler_markers_missed")	/* answered before what they emitted: it did not come in time */ \
 	C(RELAYED, "relayed")						/* room:emit events passed on */ \
 	C(ABSENT, "absent")							/* sockets that may come back now */ \

@@ -27,7 +27,10 @@ on_rules_changed(void *ctx)
 static void
 start(const char *rules)
 {
-	rig_start();
+	ServerOptions quiet = rig_options;
+
+	quiet.ping_interval = 1000000000;	/* no pings between what tests wait for */
+	rig_start_with(&quiet);
 	server_use_handlers(rig.server, true);
 	rules_asked = 0;
 	if (rules != NULL)
@@ -143,6 +146,7 @@ events(void)
 	b = rig_connect(1, "2", "t");
 	rig_send(a, "421[\"add\",1]");
 	rig_send(a, "422[\"add\",2]");
+	rig_send(a, "424[\"add\",4]");
 	rig_send(b, "423[\"add\",3]");
 	c = next(HANDLER_EVENT, "add", "[1]");
 	d = next(HANDLER_EVENT, "add", "[3]");
@@ -152,7 +156,8 @@ events(void)
 	answer(c, "[]");
 	SAID(a, "431[]");
 	answer(next(HANDLER_EVENT, "add", "[2]"), "[]");
-	SAID(a, "432[]");
+	answer(next(HANDLER_EVENT, "add", "[4]"), "[]");
+	SAID(a, "432[] 434[]");
 
 	unit_case("a handler that emitted: its acknowledgement waits for the marker");
 	rig_send(a, "421[\"add\",1]");
@@ -181,6 +186,14 @@ events(void)
 	answer(next(HANDLER_EVENT, "add", "[2]"), "[]");
 	SAID(a, "closed(transport close)");
 
+	unit_case("... unless the server threw it out, which ends what waits, too");
+	a = rig_connect(0, "1", "t");
+	rig_send(a, "421[\"add\",1]");
+	rig_send(a, "422[\"add\",2]");
+	command(ENVELOPE_DISCONNECT_SOCKETS, "user:1", "");
+	SAID(a, "41");
+	CHECK(server_call_next(rig.server) == NULL && !server_has_calls(rig.server));
+
 	unit_case("another namespace answers there");
 	rig_send(b, "40/admin,{}");
 	rig_forget(b);
@@ -206,6 +219,48 @@ events(void)
 	rig.server->call_bytes -= SERVER_MAX_CALL_BYTES - 5;
 	rig_stop();
 
+	unit_case("caps: of all sockets of one user, whom others do not suffer from; of an address without users");
+	start("e / add\n");
+	for (int user = 0; user < 2; user++)
+	{
+		const char *const ids[] = {"1", NULL};
+		uint32_t	sent = 0;
+
+		for (int i = 0; i < 3; i++)
+		{
+			a = rig_open(i, TRANSPORT_WEBSOCKET);
+			rig_send(a, ids[user] != NULL ? "40{\"user\":\"1\",\"tenant\":\"t\"}" : "40");
+			rig_forget(a);
+			for (int k = 0; k < CALLER_MAX_CALLS && sent < USER_MAX_CALLS; k++, sent++)
+				rig_send(a, "42[\"add\"]");
+			SAID(a, "");
+		}
+		rig_send(a, "42[\"add\"]");
+		SAID(a, "42[\"error\",{\"event\":\"add\",\"message\":\"too many events are waiting\",\"code\":\"queue_full\"}]");
+		b = rig_connect(3, "2", "t");
+		rig_send(b, "42[\"add\"]");
+		SAID(b, "");
+		c = server_call_next(rig.server);
+		answer(c, "[]");
+		rig_send(a, "42[\"add\"]");
+		SAID(a, "");
+		for (int i = 0; i < 4; i++)
+			rig_send(&rig.clients[i], "1");
+		while ((c = server_call_next(rig.server)) != NULL)
+			answer(c, "[]");
+	}
+	a = rig_connect(0, "1", "t");
+	b = rig_connect(1, "2", "t");
+	rig_send(a, "42[\"add\"]");
+	c = next(HANDLER_EVENT, "add", "[]");
+	c->share->bytes += USER_MAX_CALL_BYTES - 10;
+	rig_send(a, "42[\"add\"]");
+	SAID(a, "42[\"error\",{\"event\":\"add\",\"message\":\"too many events are waiting\",\"code\":\"queue_full\"}]");
+	rig_send(b, "42[\"add\"]");
+	SAID(b, "");
+	c->share->bytes -= USER_MAX_CALL_BYTES - 10;
+	rig_stop();
+
 	unit_case("the end comes while calls wait and run; nobody is asked to run more");
 	start("e / add\nd /\n");
 	a = rig_connect(0, "1", "t");
@@ -218,11 +273,23 @@ events(void)
 	CHECK(waiting_told == 0);
 }
 
+#define UNAVAILABLE "42[\"error\",{\"event\":\"other\",\"message\":\"the database is not available\",\"code\":\"unavailable\"}]"
+
+/* Time passes, then calls older than this end. */
+static void
+expire(uint64_t wait, uint64_t ms)
+{
+	rig_wait(wait);
+	server_expire_calls(rig.server, rig.now, ms);
+	server_flush(rig.server);
+}
+
 static void
 rules(void)
 {
 	Client	   *a;
 	Client	   *b;
+	Call	   *c;
 
 	unit_case("until the rules are known everything waits");
 	start(NULL);
@@ -258,6 +325,18 @@ rules(void)
 	server_flush(rig.server);
 	SAID(a, "434[5]");
 
+	unit_case("... nor are several, one after the other");
+	b = rig_connect(1, "2", "t");
+	rig_send(a, "424[\"other\",1]");
+	rig_send(b, "425[\"other\",1]");
+	answer_marked(next(HANDLER_EVENT, "other", "[1]"), "[1]");
+	answer_marked(next(HANDLER_EVENT, "other", "[1]"), "[2]");
+	expire(MARKER_MS + 1, 100000);
+	SAID(a, "434[1]");
+	SAID(b, "435[2]");
+	CHECK(server_counters(rig.server)[COUNTER_MARKERS_MISSED] == 3);
+	rig_send(b, "1");
+
 	unit_case("what waits for too long is refused");
 	rig_send(a, "421[\"other\",1]");
 	rig_wait(5000);
@@ -269,6 +348,57 @@ rules(void)
 	server_flush(rig.server);
 	SAID(a, "42[\"error\",{\"event\":\"other\",\"message\":\"the database is not available\",\"code\":\"unavailable\"}] "
 		 "431[{\"error\":{\"message\":\"the database is not available\",\"code\":\"unavailable\"}}]");
+
+	unit_case("... each of a queue when it has waited for so long itself");
+	for (int i = 0; i < 4; i++)
+	{
+		rig_send(a, "42[\"other\",1]");
+		rig_wait(1000);
+	}
+	expire(6001, 10000);
+	SAID(a, UNAVAILABLE);
+	expire(2000, 10000);
+	SAID(a, UNAVAILABLE " " UNAVAILABLE);
+	expire(1000, 10000);
+	SAID(a, UNAVAILABLE);
+	CHECK(!server_has_calls(rig.server));
+
+	unit_case("... also behind one whose connection broke, but not behind one that ran");
+	for (int i = 0; i < 2; i++)
+	{
+		rig_send(a, "42[\"other\",1]");
+		rig_send(a, "42[\"other\",2]");
+		rig_wait(9000);
+		c = next(HANDLER_EVENT, "other", "[1]");
+		rig_wait(9000);
+		if (i == 0)
+			fail_with(c, CALL_FAILED, "the database is not available", "unavailable");
+		else
+			answer(c, "[]");
+		SAID(a, i == 0 ? UNAVAILABLE : "");
+		expire(2000, 10000);
+		SAID(a, i == 0 ? UNAVAILABLE : "");
+	}
+	answer(next(HANDLER_EVENT, "other", "[2]"), "[]");
+
+	unit_case("... on_disconnect stays, for nobody waits for it, while there is room");
+	CHECK(rig_set_rules("d /\n") == WIRE_OK);
+	b = rig_connect(1, "2", "t");
+	rig_send(b, "1");
+	b = rig_connect(1, "3", "t");
+	rig_send(b, "1");
+	expire(100000, 10000);
+	answer(next(HANDLER_DISCONNECT, "", "[\"transport close\"]"), "[]");
+	CHECK(server_counters(rig.server)[COUNTER_DISCONNECTS_LOST] == 0);
+	rig.server->call_count += CALLS_KEEP_LEFT;
+	expire(100000, 10000);
+	rig.server->call_count -= CALLS_KEEP_LEFT;
+	CHECK(!server_has_calls(rig.server) && server_counters(rig.server)[COUNTER_DISCONNECTS_LOST] == 1);
+	b = rig_connect(1, "4", "t");
+	rig_send(b, "1");
+	fail_with(next(HANDLER_DISCONNECT, "", "[\"transport close\"]"), CALL_FAILED, "the database is not available", "unavailable");
+	CHECK(!server_has_calls(rig.server) && server_counters(rig.server)[COUNTER_DISCONNECTS_LOST] == 2);
+	CHECK(rig_set_rules("e / other\n") == WIRE_OK);
 
 	unit_case("... a CONNECT, too, and the client may try again; so when handlers are turned off");
 	CHECK(rig_set_rules("c /\nd /\ne / other\n") == WIRE_OK);
@@ -309,11 +439,19 @@ rules(void)
 
 	unit_case("a change on the bus asks for the rules");
 	start("");
+	a = rig_connect(0, "1", "t");
 	{
 		Envelope	e = {.kind = ENVELOPE_RULES,.nsp = SLICE_LITERAL("/")};
 
 		CHECK(rig_message(&e) == WIRE_OK && rules_asked == 1);
 	}
+
+	unit_case("... and until they are there nothing is taken for unknown");
+	rig_send(a, "421[\"new\"]");
+	CHECK(server_call_next(rig.server) == NULL && server_has_calls(rig.server));
+	CHECK(rig_set_rules("e / new\n") == WIRE_OK);
+	answer(next(HANDLER_EVENT, "new", "[]"), "[]");
+	SAID(a, "431[]");
 	rig_stop();
 }
 
@@ -495,6 +633,22 @@ life(void)
 	refuse(c, "no", "PT403");
 	rig_forget(a);
 
+	unit_case("auth that is too large to be kept is refused, a token does not count");
+	{
+		char		text[2 * AUTH_KEPT_MAX];
+		const char *const names[] = {"token", "pad"};
+
+		for (int i = 0; i < 2; i++)
+		{
+			snprintf(text, sizeof(text), "40{\"user\":\"1\",\"tenant\":\"t\",\"%s\":\"%0*d\"}", names[i], AUTH_KEPT_MAX, 0);
+			rig_send(a, text);
+			if (i == 0)
+				refuse(next(HANDLER_CONNECT, "", "[]"), "no", "PT403");
+			SAID(a, i == 0 ? "44{\"message\":\"no\",\"data\":{\"code\":\"PT403\"}}" :
+				 "44{\"message\":\"Auth payload too large\",\"data\":{\"code\":\"auth_too_large\"}}");
+		}
+	}
+
 	unit_case("more leaves during on_connect than are remembered: no further room");
 	rig_send(a, "40{\"user\":\"1\",\"tenant\":\"t\"}");
 	c = next(HANDLER_CONNECT, "", "[]");
@@ -539,6 +693,7 @@ tokens(void)
 {
 	Client	   *a;
 	Client	   *b;
+	Client	   *c;
 
 	unit_case("a token that runs out ends the session");
 	start("");
@@ -563,7 +718,13 @@ tokens(void)
 		 "431[{\"error\":{\"message\":\"the token is not of the same user and tenant\",\"code\":\"identity_mismatch\"}}]");
 	rig_send(a, "42[\"auth:refresh\"]");
 	SAID(a, "42[\"error\",{\"event\":\"auth:refresh\",\"message\":\"invalid arguments\",\"code\":\"invalid_arguments\"}]");
+	rig.refreshed = "2";
+	rig_send(a, "42[\"auth:refresh\",\"x\"]");
+	SAID(a, "42[\"error\",{\"event\":\"auth:refresh\",\"message\":\"the token is not of the same user and tenant\",\"code\":\"identity_mismatch\"}]");
 	rig.refreshed = "1";
+	c = rig_connect(2, "1", "u");
+	rig_send(c, "42[\"auth:refresh\",\"x\"]");
+	SAID(c, "42[\"error\",{\"event\":\"auth:refresh\",\"message\":\"the token is not of the same user and tenant\",\"code\":\"identity_mismatch\"}]");
 	rig_send(a, "422[\"auth:refresh\",\"x\"]");
 	SAID(a, "432[]");
 	rig_wait(5100);

@@ -942,6 +942,22 @@ handlers(void)
 	answer(c, "[]");
 	answer(next(HANDLER_CONNECT, "", "[]"), "[]");
 	CHECK(server_call_next(rig.server) == NULL && a->s->sockets->connected);
+
+	unit_case("who waits for on_disconnect of the time before does not do so for ever");
+	drop(a);
+	rig_wait(5000);
+	(void) back(5, a->pid, NULL);
+	a = &rig.clients[5];
+	rig_wait(9000);
+	server_expire_calls(rig.server, rig.now, 10000);
+	server_flush(rig.server);
+	SAID(a, "");
+	rig_wait(2000);
+	server_expire_calls(rig.server, rig.now, 10000);
+	server_flush(rig.server);
+	SAID(a, "44{\"message\":\"the database is not available\",\"data\":{\"code\":\"unavailable\"}}");
+	answer(next(HANDLER_DISCONNECT, "", "[\"transport close\"]"), "[]");
+	CHECK(server_call_next(rig.server) == NULL);
 	rig_stop();
 }
 
