@@ -18,7 +18,7 @@
 #include "core/alloc.h"
 #include "gateway/log.h"
 
-#define CONNECT_MS	10000
+#define CHECK_MS	10000		/* for the checks of where we are */
 #define GRACE_MS	5000		/* for the answer beyond handler_timeout */
 #define AGE_MS		60000		/* then it is replaced: what was checked may have changed */
 #define IDLE_MS		5000		/* then it is closed: a smart shutdown waits for it */
@@ -67,7 +67,9 @@ handler_connection_new(uv_loop_t *loop, const HandlerConninfo *conninfo, const H
 	c->timeout = settings->timeout;
 	c->database = xstrndup(settings->database, strlen(settings->database));
 	c->born = uv_now(loop);
-	c->deadline = c->born + CONNECT_MS;
+	c->patience = handler_conninfo_patience(conninfo);
+	c->deadline = c->born + c->patience;
+	c->host = PQhost(pg);
 	PQsetNoticeReceiver(pg, silence, NULL);
 	if (PQstatus(pg) == CONNECTION_BAD)
 		c->deadline = 0;		/* the next tick says why */
@@ -92,8 +94,11 @@ handler_connection_tick(HandlerConnection *c)
 	else if (PQstatus(c->pg) == CONNECTION_BAD)
 		lose(c, PQerrorMessage(c->pg), NULL);
 	else
-		lose(c, c->state == HANDLER_CONNECTING ? "no answer while connecting" : "no answer",
+	{
+		c->silent = c->state == HANDLER_CONNECTING;
+		lose(c, c->silent ? "no answer while connecting" : "no answer",
 			 "Check that pg_rooms.handler_conninfo leads to a server that is up.");
+	}
 }
 
 /* ---- connecting ---- */
@@ -101,8 +106,16 @@ handler_connection_tick(HandlerConnection *c)
 static void
 connect_step(HandlerConnection *c)
 {
+	PostgresPollingStatusType status;
+
 	poll_close(c);				/* libpq may close the socket, and open another one of the same number */
-	switch (PQconnectPoll(c->pg))
+	status = PQconnectPoll(c->pg);
+	if (PQhost(c->pg) != c->host)
+	{
+		c->host = PQhost(c->pg);	/* the next one */
+		c->deadline = uv_now(c->loop) + c->patience;
+	}
+	switch (status)
 	{
 		case PGRES_POLLING_READING:
 			poll_open(c, UV_READABLE);
@@ -111,6 +124,7 @@ connect_step(HandlerConnection *c)
 			poll_open(c, UV_WRITABLE);
 			break;
 		case PGRES_POLLING_OK:
+			c->deadline = uv_now(c->loop) + CHECK_MS;
 			begin_checks(c);
 			break;
 		default:

@@ -50,11 +50,14 @@ struct HandlerConnection
 	HandlerState state;			/* the rest is read by the owner at most */
 	uint64_t	deadline;		/* by the loop's clock: then it is lost, or idle for long enough */
 	uint64_t	born;
+	bool		silent;			/* lost because the host it had come to did not answer */
 	bool		retiring;		/* to be closed when idle */
 
 	const HandlerConnectionHooks *hooks;
 	uv_loop_t  *loop;
 	PGconn	   *pg;
+	const char *host;			/* that it tries: libpq's, a place of its own for each */
+	uint32_t	patience;		/* ms for each */
 	uv_poll_t  *poll;
 	int			events;			/* that it waits for */
 	char	   *database;		/* that it has to lead to */

@@ -7,6 +7,11 @@
  * (same name, "hostaddr"), so that libpq tries them in turn as it would have
  * done itself, and target_session_attrs works.
  *
+ * libpq's own connect_timeout is of no effect in PQconnectPoll(), and nothing
+ * else makes it leave a host that takes a connection and then says nothing.
+ * So the caller watches the time (handler_conninfo_patience), and the next
+ * attempt begins behind the host that was silent.
+ *
  * A look-up can outlive its HandlerConninfo: Lookup is freed by whoever comes
  * last.
  */
@@ -24,12 +29,21 @@
 #define HOSTS_MAX		16
 #define ADDRESSES_MAX	4		/* of one host */
 #define KEYWORDS_MAX	64
+#define PATIENCE_MS		10000	/* for an only host */
+#define PATIENCE_EACH_MS 3000	/* for each of several */
 
 typedef struct Lookup
 {
 	uv_getaddrinfo_t request;	/* first */
 	HandlerConninfo *owner;		/* NULL: it has gone */
 } Lookup;
+
+/* One address of one host. */
+typedef struct Target
+{
+	uint32_t	host;			/* index of hosts and ports */
+	char		address[INET6_ADDRSTRLEN];	/* or "": the host is one, or a directory */
+} Target;
 
 struct HandlerConninfo
 {
@@ -38,14 +52,13 @@ struct HandlerConninfo
 	char	   *database;
 	char	   *hosts[HOSTS_MAX];
 	char	   *ports[HOSTS_MAX];	/* or NULL: the default */
-	uint32_t	host_count;
+	uint32_t	host_count;		/* 0: none is named, or libpq is to complain of them */
 	bool		by_name;		/* any that has to be looked up? */
-
-	/* What libpq is given, when by_name. */
-	Text		host_list;
-	Text		address_list;
-	Text		port_list;
 	uint64_t	resolved_until;
+
+	Target		targets[HOSTS_MAX * ADDRESSES_MAX];
+	uint32_t	target_count;
+	uint32_t	first;			/* to be tried */
 
 	/* The look-up under way. */
 	Lookup	   *lookup;
@@ -56,12 +69,14 @@ struct HandlerConninfo
 	char		error[256];
 };
 
+static void read_hosts(HandlerConninfo *c);
 static const char *option(const HandlerConninfo *c, const char *keyword);
 static uint32_t split(const char *list, char **out);
 static bool is_name(const char *host);
 static void look_up_next(HandlerConninfo *c);
 static void on_address(uv_getaddrinfo_t *request, int status, struct addrinfo *found);
 static void add_target(HandlerConninfo *c, uint32_t host, const char *address);
+static void add_to_list(Text *list, const char *item);
 static void wipe(char *s);
 
 HandlerConninfo *
@@ -70,7 +85,6 @@ handler_conninfo_new(const HandlerSettings *settings)
 	HandlerConninfo *c = xcalloc(1, sizeof(*c));
 	char		timeout[160];
 	const char *given;
-	uint32_t	ports;
 
 	c->options = PQconninfoParse(settings->conninfo, NULL);
 	if (!c->options)
@@ -87,17 +101,7 @@ handler_conninfo_new(const HandlerSettings *settings)
 	strcat(c->backend_options, timeout);
 	c->database = xstrndup(settings->database, strlen(settings->database));
 
-	if (option(c, "host") && !option(c, "hostaddr"))
-	{
-		c->host_count = split(option(c, "host"), c->hosts);
-		ports = option(c, "port") ? split(option(c, "port"), c->ports) : 0;
-		/* One port is for all hosts; other numbers are libpq's to complain of. */
-		for (uint32_t i = 1; i < c->host_count && ports == 1; i++)
-			c->ports[i] = xstrndup(c->ports[0], strlen(c->ports[0]));
-		for (uint32_t i = 0; i < c->host_count; i++)
-			c->by_name = c->by_name || is_name(c->hosts[i]);
-		c->by_name = c->by_name && (ports <= 1 || ports == c->host_count);
-	}
+	read_hosts(c);
 	return c;
 }
 
@@ -119,9 +123,6 @@ handler_conninfo_free(HandlerConninfo *c)
 		free(c->hosts[i]);
 		free(c->ports[i]);
 	}
-	text_free(&c->host_list);
-	text_free(&c->address_list);
-	text_free(&c->port_list);
 	free(c->backend_options);
 	free(c->database);
 	free(c);
@@ -134,7 +135,19 @@ handler_conninfo_connect(const HandlerConninfo *c)
 	const char *values[KEYWORDS_MAX];
 	int			n = 0;
 	bool		has_database = option(c, "dbname") != NULL;
+	Text		hosts = {0};
+	Text		addresses = {0};
+	Text		ports = {0};
+	PGconn	   *pg;
 
+	for (uint32_t i = 0; i < c->target_count; i++)
+	{
+		const Target *t = &c->targets[(c->first + i) % c->target_count];
+
+		add_to_list(&hosts, c->hosts[t->host]);
+		add_to_list(&addresses, t->address);
+		add_to_list(&ports, c->ports[t->host] ? c->ports[t->host] : "");
+	}
 #define ADD(keyword, value) (keywords[n] = (keyword), values[n++] = (value))
 	ADD("fallback_application_name", "pg_rooms handlers");
 	ADD("tcp_user_timeout", "3000");	/* ms: then the next of several hosts is tried */
@@ -144,17 +157,49 @@ handler_conninfo_connect(const HandlerConninfo *c)
 	for (const PQconninfoOption *o = c->options; o->keyword && n < KEYWORDS_MAX - 8; o++)
 		if (o->val)
 			ADD(o->keyword, o->val);
-	if (c->by_name)
+	if (c->target_count > 0)
 	{
-		ADD("host", (const char *) c->host_list.bytes);
-		ADD("hostaddr", (const char *) c->address_list.bytes);
-		ADD("port", (const char *) c->port_list.bytes);
+		ADD("host", (const char *) hosts.bytes);
+		ADD("hostaddr", (const char *) addresses.bytes);
+		ADD("port", (const char *) ports.bytes);
 	}
 	ADD("options", c->backend_options);
 	ADD("client_encoding", "UTF8");
 	keywords[n] = values[n] = NULL;
 #undef ADD
-	return PQconnectStartParams(keywords, values, 0);
+	pg = PQconnectStartParams(keywords, values, 0);
+	text_free(&hosts);
+	text_free(&addresses);
+	text_free(&ports);
+	return pg;
+}
+
+uint32_t
+handler_conninfo_patience(const HandlerConninfo *c)
+{
+	const char *given = option(c, "connect_timeout");
+	int			seconds = given ? atoi(given) : 0;
+
+	if (seconds > 0)
+		return (uint32_t) (seconds < 2 ? 2 : seconds < 600 ? seconds : 600) * 1000;
+	return c->target_count > 1 ? PATIENCE_EACH_MS : PATIENCE_MS;
+}
+
+void
+handler_conninfo_skip(HandlerConninfo *c, const PGconn *pg)
+{
+	for (uint32_t i = 0; i < c->target_count; i++)
+	{
+		const Target *t = &c->targets[i];
+		const char *port = c->ports[t->host];
+
+		if (strcmp(c->hosts[t->host], PQhost(pg)) == 0 && (!t->address[0] || strcmp(t->address, PQhostaddr(pg)) == 0) &&
+			(!port || !port[0] || strcmp(port, PQport(pg)) == 0))
+		{
+			c->first = (i + 1) % c->target_count;
+			return;
+		}
+	}
 }
 
 bool
@@ -168,7 +213,7 @@ handler_conninfo_resolve(HandlerConninfo *c, uv_loop_t *loop, HandlerResolved do
 		return false;
 	c->loop = loop;
 	c->next = 0;
-	c->host_list.len = c->address_list.len = c->port_list.len = 0;
+	c->target_count = c->first = 0;
 	c->error[0] = '\0';
 	look_up_next(c);
 	return false;
@@ -200,13 +245,9 @@ look_up_next(HandlerConninfo *c)
 		c->lookup = NULL;
 		snprintf(c->error, sizeof(c->error), "could not look up host \"%.100s\": %s", c->hosts[host], uv_strerror(error));
 	}
-	/* Lists end in a zero for libpq, which is not counted. */
-	text_add(&c->host_list, slice("", 1));
-	text_add(&c->address_list, slice("", 1));
-	text_add(&c->port_list, slice("", 1));
-	if (c->host_list.len > 1)
+	if (c->target_count > 0)
 		c->resolved_until = uv_now(c->loop) + RESOLVED_MS;
-	c->done(c->ctx, c->host_list.len > 1 ? NULL : c->error);
+	c->done(c->ctx, c->target_count > 0 ? NULL : c->error);
 }
 
 static void
@@ -245,14 +286,20 @@ on_address(uv_getaddrinfo_t *request, int status, struct addrinfo *found)
 static void
 add_target(HandlerConninfo *c, uint32_t host, const char *address)
 {
-	const char *comma = c->host_list.len > 0 ? "," : "";
+	Target	   *t = &c->targets[c->target_count++];
 
-	text_add_string(&c->host_list, comma);
-	text_add_string(&c->host_list, c->hosts[host]);
-	text_add_string(&c->address_list, comma);
-	text_add_string(&c->address_list, address);
-	text_add_string(&c->port_list, comma);
-	text_add_string(&c->port_list, c->ports[host] ? c->ports[host] : "");
+	t->host = host;
+	snprintf(t->address, sizeof(t->address), "%s", address);
+}
+
+/* Terminated for libpq. */
+static void
+add_to_list(Text *list, const char *item)
+{
+	if (list->len > 0)
+		list->bytes[list->len - 1] = ',';
+	text_add_string(list, item);
+	text_add(list, slice("", 1));
 }
 
 /* Neither a directory, nor an abstract socket, nor an address. */
@@ -267,6 +314,28 @@ is_name(const char *host)
 
 /* ---- the string ---- */
 
+/* Hosts and ports, unless they are by "hostaddr" or do not fit each other: that is libpq's. */
+static void
+read_hosts(HandlerConninfo *c)
+{
+	uint32_t	hosts,
+				ports;
+
+	if (!option(c, "host") || option(c, "hostaddr"))
+		return;
+	hosts = split(option(c, "host"), c->hosts);
+	ports = option(c, "port") ? split(option(c, "port"), c->ports) : 0;
+	if (hosts > HOSTS_MAX || (ports > 1 && ports != hosts))
+		return;
+	c->host_count = hosts;
+	for (uint32_t i = 1; i < hosts && ports == 1; i++)
+		c->ports[i] = xstrndup(c->ports[0], strlen(c->ports[0]));
+	for (uint32_t i = 0; i < hosts; i++)
+		c->by_name = c->by_name || is_name(c->hosts[i]);
+	for (uint32_t i = 0; i < hosts && !c->by_name; i++)
+		add_target(c, i, "");
+}
+
 static const char *
 option(const HandlerConninfo *c, const char *keyword)
 {
@@ -276,7 +345,7 @@ option(const HandlerConninfo *c, const char *keyword)
 	return NULL;
 }
 
-/* Copies of the parts of a comma-separated list; those beyond HOSTS_MAX are left out. */
+/* How many parts a comma-separated list has; copies of the first HOSTS_MAX. */
 static uint32_t
 split(const char *list, char **out)
 {
@@ -287,7 +356,8 @@ split(const char *list, char **out)
 		size_t		len = strcspn(list, ",");
 
 		if (count < HOSTS_MAX)
-			out[count++] = xstrndup(list, len);
+			out[count] = xstrndup(list, len);
+		count++;
 		if (list[len] == '\0')
 			return count;
 		list += len + 1;

@@ -32,4 +32,10 @@ extern bool handler_conninfo_resolve(HandlerConninfo *c, uv_loop_t *loop, Handle
 /* Begins a connection to the first host that takes it.  NULL: out of memory. */
 extern PGconn *handler_conninfo_connect(const HandlerConninfo *c);
 
+/* ms for each host to answer: its connect_timeout, if it has one. */
+extern uint32_t handler_conninfo_patience(const HandlerConninfo *c);
+
+/* The host that `pg` had come to is silent: the next connections begin with the one behind it. */
+extern void handler_conninfo_skip(HandlerConninfo *c, const PGconn *pg);
+
 #endif							/* ROOMS_GATEWAY_HANDLER_CONNINFO_H */

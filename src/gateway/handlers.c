@@ -30,6 +30,9 @@
 #define RETRY_MAX_MS	5000
 #define COMPLAIN_MS		400		/* a server that is just starting is no reason to complain: it has failed for a while */
 #define REPEAT_LOG_MS	60000	/* the same complaint is logged again after that */
+#define ERRORS_PER_USER	5		/* per second: internal errors that are logged, of one user */
+#define ERRORS_LOGGED	25		/* ... and of all */
+#define UNLOGGED_MS		1000	/* then it is said how many were not */
 
 struct Handlers
 {
@@ -53,6 +56,11 @@ struct Handlers
 	uint32_t	retry_ms;		/* 0: it did not */
 	char		complaint[400]; /* as last logged */
 	uint64_t	complain_at;	/* not the same again before */
+
+	/* Handlers failed. */
+	Bucket		errors;
+	uint32_t	unlogged;
+	uint64_t	unlogged_since;
 };
 
 static void settings_clear(Handlers *h);
@@ -67,6 +75,9 @@ static void take_rules(Handlers *h, const HandlerAnswer *a);
 static void answer_call(Handlers *h, Call *call, const HandlerAnswer *a);
 static void answer_error(Handlers *h, Call *call, const PGresult *error);
 static const char *printable(const char *message, char *text);
+static void make_id(char id[13]);
+static bool may_log(Handlers *h, const Call *call);
+static void tell_unlogged(Handlers *h);
 static void log_failure(const Call *call, const PGresult *error, const char *sqlstate, const char *id);
 
 Handlers *
@@ -263,9 +274,11 @@ on_tick(uv_timer_t *timer)
 	}
 	if (h->server && h->conninfo)
 		server_expire_calls(h->server, uv_now(h->loop), h->settings.timeout);
+	if (h->unlogged > 0 && uv_now(h->loop) >= h->unlogged_since + UNLOGGED_MS)
+		tell_unlogged(h);
 	if (h->conninfo && (h->rules_wanted || server_has_calls(h->server)))
 		handlers_wake(h);
-	else if (!h->connections)
+	else if (!h->connections && h->unlogged == 0)
 		uv_timer_stop(&h->tick);
 }
 
@@ -279,6 +292,8 @@ on_lost(void *ctx, HandlerConnection *c, bool was_ready, const char *error, cons
 		at = &(*at)->next;
 	*at = c->next;
 	h->count--;
+	if (c->silent && !c->retiring && h->conninfo)
+		handler_conninfo_skip(h->conninfo, c->pg);
 	if (error && !c->retiring && !was_ready)
 		retry_later(h, error, hint);
 	handlers_wake(h);
@@ -381,18 +396,48 @@ answer_error(Handlers *h, Call *call, const PGresult *error)
 	}
 	else
 	{
-		uint8_t		random[6];
-
-		if (getrandom(random, sizeof(random), 0) != sizeof(random))
-			memset(random, 0, sizeof(random));
-		for (size_t i = 0; i < sizeof(random); i++)
-			snprintf(id + 2 * i, 3, "%02x", random[i]);
 		r.message = SLICE_LITERAL("internal error");
 		r.code = SLICE_LITERAL("internal_error");
-		r.error_id = slice_cstring(id);
-		log_failure(call, error, sqlstate, id);
+		if (may_log(h, call))
+		{
+			make_id(id);
+			r.error_id = slice_cstring(id);
+			log_failure(call, error, sqlstate, id);
+		}
 	}
 	server_call_done(h->server, call, &r, uv_now(h->loop));
+}
+
+/* Clients can make a handler fail as often as they like; the log is to survive it, and one of them not to fill it for all. */
+static bool
+may_log(Handlers *h, const Call *call)
+{
+	uint64_t	now = uv_now(h->loop);
+
+	if (bucket_take(&call->share->rate, ERRORS_PER_USER, 1, now) && bucket_take(&h->errors, ERRORS_LOGGED, 1, now))
+		return true;
+	if (h->unlogged++ == 0)
+		h->unlogged_since = now;
+	return false;
+}
+
+static void
+tell_unlogged(Handlers *h)
+{
+	log_message(LINK_LOG_WARNING, "The server's log has what it logs of each by itself.",
+				"%u more errors in handlers were not logged: there were too many", h->unlogged);
+	h->unlogged = 0;
+}
+
+static void
+make_id(char id[13])
+{
+	uint8_t		random[6];
+
+	if (getrandom(random, sizeof(random), 0) != sizeof(random))
+		memset(random, 0, sizeof(random));
+	for (size_t i = 0; i < sizeof(random); i++)
+		snprintf(id + 2 * i, 3, "%02x", random[i]);
 }
 
 /* Cut at MESSAGE_MAX bytes; what is not UTF-8 (a handler may have changed client_encoding) loses its high bytes. */

@@ -10,6 +10,7 @@
 //   {"op":"disconnect","id":ID} {"op":"connect","id":ID}
 //   {"op":"cut","id":ID}                              closes the transport as a network fault would
 //   {"op":"pause","id":ID} {"op":"resume","id":ID}    does not read from its WebSocket, reads again
+//   {"op":"frame","id":ID,"hex":BYTES}                one WebSocket text frame of these bytes, as they are
 //   {"op":"proxy","id":ID,"to":PORT,"least":N,"most":N}   passes connections on to PORT, and cuts one
 //                                                     whenever the server has sent so many bytes
 //   {"op":"spare","id":ID}                            the proxy cuts no more
@@ -95,6 +96,7 @@ const ops = {
   cut: ({ id }) => clients.get(id).io.engine.close(),
   pause: ({ id }) => clients.get(id).io.engine.transport.ws._socket.pause(),
   resume: ({ id }) => clients.get(id).io.engine.transport.ws._socket.resume(),
+  frame: ({ id, hex }) => clients.get(id).io.engine.transport.ws.send(Buffer.from(hex, 'hex'), { binary: false }),
   sync: ({ n }) => say({ is: 'synced', n }),
 };
 

@@ -35,7 +35,11 @@ is_deeply($ada->ask('echo'), [], '... and none');
 my $binary = { binary => 'AAECAw==' };
 is_deeply($ada->ask('echo', 'b', $binary, { nested => $binary }), ['b', $binary, { nested => $binary }], 'binary arguments');
 is_deeply($ada->ask('bytes', { binary => 'AAE=' }), [{ binary => 'AAH/' }], 'bytea in and out');
-is_deeply($rooms->client(claims => { sub => 'bob' }, nsp => '/admin')->ask('echo', 'there'), ['there'], 'another namespace');
+my $there = $rooms->client(claims => { sub => 'bob' }, nsp => '/admin');
+is_deeply($there->ask('echo', 'there'), ['there'], 'another namespace');
+$there->tell('echo_event', 'there', $binary);
+is_deeply($there->event, ['echoed', 'there', $binary], '... and an event to the sender there');
+is_deeply($there->answer, [], '... before the acknowledgement');
 
 # What a stock server's test would do: echo to the sender, and order.
 $ada->tell('echo_event', 'first', $binary);
@@ -76,6 +80,19 @@ pass('... which the log explains');
 $ada->event;
 $ada->emit('raise', 'plain');
 is_deeply($ada->event, ['error', { event => 'raise', message => 'not now', code => 'P0001' }], 'without an acknowledgement');
+
+# A log that one client cannot fill: so many in a second have an id and the lines that belong to it.
+$ada->tell('raise', 'other') for 1 .. 60;
+my @ids = grep { defined } map { $ada->answer->[0]{error}{id} } 1 .. 60;
+$ada->event for 1 .. 60;
+cmp_ok(scalar(@ids), '>=', 1, 'the first internal errors of a second have ids');
+cmp_ok(scalar(@ids), '<', 60, '... those beyond have none');
+if (@ids < 60)
+{
+	$node->wait_for_log(qr/\d+ more errors in handlers were not logged/);
+	my $log = PostgreSQL::Test::Utils::slurp_file($node->logfile);
+	is(scalar(grep { $log !~ /error $_ in the handler/ } @ids), 0, '... all that have one are in the log, and so is how many are not');
+}
 
 # an error at commit
 $rooms->sql(<<'SQL');

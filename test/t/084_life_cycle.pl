@@ -83,6 +83,8 @@ $gus->wait_for('connect');
 is_deeply($gus->ask('auth:refresh', $soon->(3600)), [], 'auth:refresh renews a token in place');
 my $error = $gus->ask('auth:refresh', Rooms::token(sub => 'ada'))->[0]{error};
 is($error->{code}, 'identity_mismatch', '... not for another user');
+$error = $gus->ask('auth:refresh', Rooms::token(sub => 'gus', tenant_id => 2))->[0]{error};
+is($error->{code}, 'identity_mismatch', '... nor another tenant');
 $error = $gus->ask('auth:refresh', 'x.y.z')->[0]{error};
 is($error->{code}, 'malformed', '... nor by a bad one');
 my $hal = $rooms->client(token => $soon->(2));
@@ -102,6 +104,39 @@ for my $case (["'; DROP TABLE log; --", '"', '\\', "\x{2028}"], [{ "a'b" => "c\"
 is_deeply($ada->ask('__proto__', 1), [1], 'an event named __proto__');
 is_deeply($ada->ask(q(it's "quoted"), 1), [1], 'quotes in a name');
 is($ada->ask('echo', "a\x{0}b")->[0]{error}{code}, 'PT400', 'NUL: an error, as text cannot hold it');
+# ... what the stock client would not send, as frames of its connection.
+$rooms->sql(<<'SQL');
+CREATE FUNCTION twice(n float8) RETURNS float8 LANGUAGE sql AS 'SELECT 2 * n';
+SELECT rooms.on_event('twice', 'twice');
+SQL
+is_deeply($ada->ask('twice', 2), [4], 'a function of a number');
+my $raw = $rooms->client(claims => { sub => 'raw' }, transports => ['websocket']);
+$raw->wait_for('connect');
+$raw->event for 1 .. 2;
+my $deep = sub { ('[' x $_[0]) . (']' x $_[0]) };
+for my $case (['a lone surrogate', 'echo', '"\ud800"', 'PT400'], ['another, in a key', 'echo', '{"\udc00x":1}', 'PT400'],
+	['NUL', 'echo', '"\u0000"', 'PT400'], ['1e400', 'twice', '1e400', 'PT400'], ['a number beyond numeric', 'echo', '1e999999', 'PT400'],
+	['a lone surrogate as a room', 'room:join', '"\ud800"', 'invalid_arguments'], ['NUL in one', 'room:join', '"a\u0000b"', 'invalid_arguments'])
+{
+	my ($what, $event, $json, $code) = @$case;
+	$raw->frame(qq(42["$event",$json]));
+	my $e = $raw->event;
+	is_deeply([$e->[0], $e->[1]{event}, $e->[1]{code}], ['error', $event, $code], "$what: an error");
+}
+$raw->frame('4217["echo",' . $deep->(100) . ']');
+is_deeply($raw->ask('echo', 'here'), ['here'], '100 levels of nesting are no trouble');
+for my $case (['invalid UTF-8', qq(42["echo","\xff"])], ['... an overlong form', qq(42["echo","\xc0\x80"])], ['a surrogate as UTF-8', qq(42["echo","\xed\xa0\x80"])],
+	['a bare NUL', qq(42["echo","\x00"])], ['nesting without end', '42["echo",' . $deep->(100000) . ']'], ['1e', '42["echo",1e]'], ['a namespace with a quote', q(42/a'b,["echo",1])])
+{
+	my ($what, $bytes) = @$case;
+	$raw->frame($bytes);
+	$raw->wait_for('disconnect');
+	$raw->wait_for('connect');
+	is_deeply($raw->ask('echo', 'back'), ['back'], "$what ends the connection, and the client is back");
+}
+my @children = $node->psql('postgres', 'SELECT count(*) FROM log');
+is($children[0], 0, '... the server lives');
+
 $ada->emit("no\x{0}such", 1);
 $ada->emit("'; DROP TABLE log; --", 1);
 is_deeply($ada->ask('echo', 2), [2], 'unknown events are ignored');

@@ -3,6 +3,7 @@ use strict;
 use warnings;
 
 use FindBin;
+use IO::Socket::INET;
 use lib $FindBin::RealBin;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -73,5 +74,13 @@ is($bob->ask('work', 53)->[0]{error}{code}, 'unavailable', '... and to the clien
 $node->append_conf('postgresql.conf', sprintf "pg_rooms.handler_conninfo = 'host=nowhere.invalid,127.0.0.1 port=1,%s user=gateway'\n", $node->port);
 $node->reload;
 is(becomes($bob, 54), 54, 'one of several hosts is enough');
+
+# One that takes connections and says nothing.
+my $silent = IO::Socket::INET->new(Listen => 5, LocalAddr => '127.0.0.1') or die;
+$node->append_conf('postgresql.conf', sprintf "pg_rooms.handler_conninfo = 'host=127.0.0.1,127.0.0.1 port=%s,%s user=gateway connect_timeout=2'\n",
+	$silent->sockport, $node->port);
+$node->reload;
+my $caller = $silent->accept;
+is(becomes($bob, 55), 55, '... also when another one is silent');
 
 done_testing();

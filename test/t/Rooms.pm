@@ -222,6 +222,9 @@ sub pause { my ($self) = @_; $self->{driver}->command(op => 'pause', id => $self
 sub resume { my ($self) = @_; $self->{driver}->command(op => 'resume', id => $self->{id}) }
 sub cut { my ($self) = @_; $self->{driver}->command(op => 'cut', id => $self->{id}) }
 
+# Sends one WebSocket frame of these bytes, which the stock client would not send.
+sub frame { my ($self, $bytes) = @_; $self->{driver}->command(op => 'frame', id => $self->{id}, hex => unpack('H*', $bytes)) }
+
 # What has been seen and not taken, after the driver has handled everything that arrived so far.
 sub seen { my ($self) = @_; $self->{driver}->sync; return @{ $self->{seen} } }
 
