@@ -385,6 +385,52 @@ COMMENT ON VIEW rooms.stats IS 'counters of the worker and the gateway';
 COMMENT ON COLUMN rooms.stats.name IS 'name of the counter';
 COMMENT ON COLUMN rooms.stats.value IS 'its value: a total since the start, or the present number';
 
+CREATE FUNCTION rooms.sockets(OUT sid text, OUT user_id text, OUT tenant_id text, OUT namespace text, OUT transport text,
+	OUT address text, OUT connected_at timestamptz, OUT last_seen timestamptz, OUT queued_bytes bigint, OUT messages_in bigint,
+	OUT messages_out bigint, OUT bytes_in bigint, OUT bytes_out bigint, OUT rooms text[]) RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'rooms_sockets'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+REVOKE ALL ON FUNCTION rooms.sockets() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION rooms.sockets() TO pg_monitor;
+COMMENT ON FUNCTION rooms.sockets() IS 'the rows of the view rooms.sockets';
+
+CREATE VIEW rooms.sockets AS
+	SELECT sid, user_id, tenant_id, namespace, transport, address, connected_at, last_seen, queued_bytes, messages_in,
+		messages_out, bytes_in, bytes_out, rooms FROM rooms.sockets();
+REVOKE ALL ON rooms.sockets FROM PUBLIC;
+GRANT SELECT ON rooms.sockets TO pg_monitor;
+COMMENT ON VIEW rooms.sockets IS 'the sockets that are connected to this server';
+COMMENT ON COLUMN rooms.sockets.sid IS 'the client''s socket.id, and its own room';
+COMMENT ON COLUMN rooms.sockets.user_id IS 'of its token; NULL: none';
+COMMENT ON COLUMN rooms.sockets.tenant_id IS 'of its token; NULL: none';
+COMMENT ON COLUMN rooms.sockets.namespace IS 'where it is; a connection may have a socket in each namespace';
+COMMENT ON COLUMN rooms.sockets.transport IS 'websocket or polling';
+COMMENT ON COLUMN rooms.sockets.address IS 'the client''s, see trusted_proxies';
+COMMENT ON COLUMN rooms.sockets.connected_at IS 'when its connection began';
+COMMENT ON COLUMN rooms.sockets.last_seen IS 'when its connection last sent something';
+COMMENT ON COLUMN rooms.sockets.queued_bytes IS 'that wait for its connection';
+COMMENT ON COLUMN rooms.sockets.messages_in IS 'from its connection, without heartbeats';
+COMMENT ON COLUMN rooms.sockets.messages_out IS 'to its connection, those that wait included';
+COMMENT ON COLUMN rooms.sockets.bytes_in IS 'from its connection';
+COMMENT ON COLUMN rooms.sockets.bytes_out IS 'to its connection, those that wait included';
+COMMENT ON COLUMN rooms.sockets.rooms IS 'it is in, its own included';
+
+CREATE FUNCTION rooms.rooms(OUT namespace text, OUT room text, OUT sockets integer) RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'rooms_rooms'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+REVOKE ALL ON FUNCTION rooms.rooms() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION rooms.rooms() TO pg_monitor;
+COMMENT ON FUNCTION rooms.rooms() IS 'the rows of the view rooms.rooms';
+
+CREATE VIEW rooms.rooms AS
+	SELECT namespace, room, sockets FROM rooms.rooms();
+REVOKE ALL ON rooms.rooms FROM PUBLIC;
+GRANT SELECT ON rooms.rooms TO pg_monitor;
+COMMENT ON VIEW rooms.rooms IS 'the rooms that somebody is in';
+COMMENT ON COLUMN rooms.rooms.namespace IS 'namespace of the room';
+COMMENT ON COLUMN rooms.rooms.room IS 'name of the room';
+COMMENT ON COLUMN rooms.rooms.sockets IS 'how many sockets are in it';
+
 
 /* One database is served: say so where the functions will not work. */
 

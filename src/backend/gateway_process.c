@@ -45,6 +45,7 @@
 #include "backend/gateway_log.h"
 #include "backend/gateway_process.h"
 #include "backend/gateway_spawn.h"
+#include "backend/inquiry.h"
 #include "backend/session_table.h"
 #include "backend/shared.h"
 #include "backend/wal_reader.h"
@@ -296,6 +297,16 @@ gateway_send_session(const LinkSession *s)
 	queued();
 }
 
+void
+gateway_send_query(uint64 id, LinkQuery what)
+{
+	uint8		payload[LINK_QUERY_SIZE];
+
+	Assert(gateway_has_room());
+	link_query_encode(payload, id, what);
+	gateway_link_frame(&gw.link, LINK_QUERY, slice(payload, sizeof(payload)));
+}
+
 /* A message of an older timeline may follow one of a newer: what waits may be from before a promotion. */
 static void
 send_timelines(void)
@@ -454,6 +465,8 @@ handle_frame(const LinkFrame *frame, int64 now)
 			return handle_stats(frame->payload);
 		case LINK_SESSION:
 			return handle_session(frame->payload);
+		case LINK_ROWS:
+			return inquiry_rows(frame->payload);
 		default:
 			return false;
 	}

@@ -49,6 +49,7 @@ extern void gateway_send_history(uint32 age, const LinkMessage *m);
 extern void gateway_send_covered(const LinkPosition *p);
 extern void gateway_send_position(const LinkPosition *p);
 extern void gateway_send_session(const LinkSession *s);
+extern void gateway_send_query(uint64 id, LinkQuery what);	/* answered by inquiry_rows() */
 
 /* Writes what is queued, as far as the gateway takes it now. */
 extern void gateway_flush(void);

@@ -26,6 +26,7 @@
 #include "port/atomics.h"
 #include "storage/latch.h"
 
+#include "backend/inquiry.h"
 #include "wire/counters.h"
 
 typedef struct RoomsShared
@@ -38,6 +39,8 @@ typedef struct RoomsShared
 	pg_atomic_uint32 gateway_pid;	/* 0: not running */
 	pg_atomic_uint64 worker_counters[WORKER_COUNTER_COUNT];
 	pg_atomic_uint64 gateway_counters[GATEWAY_COUNTER_COUNT];	/* copied from LINK_STATS */
+
+	SharedInquiry inquiry;
 
 	/* written by backends */
 	pg_atomic_uint64 wanted_flush;	/* highest commit end that must be flushed before it can be read; never falls */

@@ -44,6 +44,7 @@
 #include "backend/bus.h"
 #include "backend/gateway_process.h"
 #include "backend/guc.h"
+#include "backend/inquiry.h"
 #include "backend/listen.h"
 #include "backend/refill.h"
 #include "backend/session_table.h"
@@ -100,6 +101,7 @@ rooms_worker_main(Datum arg pg_attribute_unused())
 	turn = AllocSetContextCreate(TopMemoryContext, "pg_rooms worker turn", ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(turn);
 	gateway_init();
+	inquiry_start();
 	publish();
 	session_table_start();
 	bus_start();
@@ -123,6 +125,7 @@ rooms_worker_main(Datum arg pg_attribute_unused())
 		if (listen_service(now))
 			gateway_listen();
 		gateway_service(now, link_event);
+		inquiry_service();
 
 		bus = gateway_filling() ? fill() : deliver();
 		send_position(now);

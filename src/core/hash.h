@@ -43,6 +43,26 @@ hash_chain(const HashTable *t, uint32_t hash)
 	return t->size > 0 ? t->buckets[hash & (t->size - 1)] : NULL;
 }
 
+/*
+ * For a walk in parts, between which the table may change: begin with bucket
+ * 0, go on with the next one, 0 is the end.  The order is that of the reversed
+ * bits, so a bucket that was visited before the table grew is not visited
+ * again as two: what stays in the table is met exactly once.
+ */
+static inline uint32_t
+hash_next_bucket(const HashTable *t, uint32_t bucket)
+{
+	uint32_t	bit = t->size / 2;
+
+	/* One more, where the highest bit counts least. */
+	while (bit > 0 && (bucket & bit) != 0)
+	{
+		bucket ^= bit;
+		bit /= 2;
+	}
+	return bucket | bit;
+}
+
 extern void hash_insert(HashTable *t, HashLink *link, uint32_t hash);
 extern void hash_remove(HashTable *t, HashLink *link);	/* it must be in there */
 extern void hash_free(HashTable *t);	/* the buckets only */

@@ -191,6 +191,18 @@ registry_rooms(const Registry *r)
 	return r->rooms.count;
 }
 
+const HashTable *
+registry_room_table(const Registry *r)
+{
+	return &r->rooms;
+}
+
+const Namespace *
+room_namespace(const Room *room)
+{
+	return room->nsp;
+}
+
 Slice
 room_name(const Room *room)
 {

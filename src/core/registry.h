@@ -47,6 +47,7 @@ extern Namespace *registry_namespace(Registry *r, uint32_t i);	/* i < registry_n
 extern Slice namespace_name(const Namespace *n);
 extern uint32_t namespace_size(const Namespace *n);
 extern uint32_t registry_rooms(const Registry *r);	/* rooms in all namespaces */
+extern const HashTable *registry_room_table(const Registry *r); /* of Rooms, for inspect.c */
 
 /* Enters and leaves a namespace; leaving leaves all rooms. */
 extern void registry_enter(Namespace *n, Member *m);
@@ -59,6 +60,7 @@ extern bool registry_is_in(const Member *m, Slice room);
 extern RoomEntry *registry_entry(const Member *m, Slice room);	/* NULL: not in it */
 extern Slice room_name(const Room *room);
 extern uint32_t room_size(const Room *room);
+extern const Namespace *room_namespace(const Room *room);
 
 /*
  * Calls `each` once for every member of any of `rooms` (all: of the whole

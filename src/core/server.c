@@ -118,6 +118,7 @@ server_free(Server *s)
 	s->rules = NULL;
 	each_session(s, forget);
 	recovery_free(s);
+	text_free(&s->inspection.rows);
 	calls_free(s);
 	throttle_free(s->throttle);
 	registry_free(s->registry);

@@ -191,6 +191,8 @@ struct Session
 	void	   *answering;		/* the GET whose answer is not sent yet */
 	void	   *posting;		/* the POST whose body is being read */
 
+	uint64_t	messages_out;	/* queued for it so far, and their bytes */
+	uint64_t	bytes_out;
 	Socket	   *sockets;		/* one per namespace */
 	Timer		timer;			/* of the nearest of the deadlines in `state` */
 	char		sid[SID_LENGTH + 1];	/* Engine.IO's: a secret of this client */

@@ -24,6 +24,7 @@ static void session_timer(Timer *t, uint64_t now);
 static void receive_packet(Session *s, const EioPacket *p);
 static void receive_probe(Session *s, bool binary, Slice bytes);
 static void retire(Session *s);
+static bool push(Session *s, Frame *f);
 
 /* ---- opening ---- */
 
@@ -103,6 +104,7 @@ session_open(Server *server, Transport t, const SessionPeer *peer, uint64_t now,
 
 	state->ping_interval = o->ping_interval;
 	state->ping_timeout = o->ping_timeout;
+	state->last_seen = now;
 	state->heartbeat_at = now + o->ping_interval;
 	state->connect_by = now + o->connect_timeout;
 	session_arm(s);
@@ -296,7 +298,7 @@ heartbeat(Session *s, uint64_t now)
 	s->state->awaiting_pong = true;
 	s->state->connects = 0;
 	s->state->heartbeat_at = now + s->state->ping_timeout;
-	session_push(s, s->server->ping);
+	push(s, s->server->ping);
 	recovery_pinged(s);
 }
 
@@ -376,22 +378,22 @@ waiting_bytes(const Session *s)
  * One message is always taken, however large, when nothing else waits; so the
  * caps are only looked at from the second on.
  */
-void
-session_push(Session *s, Frame *f)
+static bool
+push(Session *s, Frame *f)
 {
 	Server	   *server = s->server;
 	size_t		cap = server->options.max_queued;
 	size_t		waiting = waiting_bytes(s);
 
 	if (s->closing != CLOSE_NONE || s->slow)
-		return;
+		return false;
 	if (waiting > 0 && waiting + f->ws_len > cap)
 	{
 		if (waiting + f->ws_len > HARD_CAP * cap)
 		{
 			/* Not closed here: the caller may be walking a room. */
 			session_slow(s);
-			return;
+			return false;
 		}
 		if (s->state->slow_by == 0)
 		{
@@ -400,7 +402,16 @@ session_push(Session *s, Frame *f)
 		}
 	}
 	queue_push(&s->queue, f);
+	s->bytes_out += f->ws_len;
 	session_mark_dirty(s);
+	return true;
+}
+
+void
+session_push(Session *s, Frame *f)
+{
+	if (push(s, f))
+		s->messages_out++;
 }
 
 static void
@@ -423,6 +434,13 @@ session_flushed(Session *s)
 /* ---- receiving ---- */
 
 static void
+heard(Session *s, size_t bytes)
+{
+	s->state->last_seen = s->server->now;
+	s->state->bytes_in += bytes;
+}
+
+static void
 receive_packet(Session *s, const EioPacket *p)
 {
 	s->server->counters[COUNTER_PACKETS_IN]++;
@@ -432,6 +450,7 @@ receive_packet(Session *s, const EioPacket *p)
 			receive_pong(s);
 			break;
 		case EIO_MESSAGE:
+			s->state->messages_in++;
 			if (s->state->draining)
 				break;
 			if (p->binary)
@@ -478,6 +497,7 @@ session_receive_ws(Session *s, void *ws, bool binary, Slice bytes, uint64_t now)
 	s->server->now = now;
 	if (s->closing != CLOSE_NONE || ws == NULL)
 		return;
+	heard(s, bytes.len);
 	if (ws == s->probe)
 		receive_probe(s, binary, bytes);
 	else if (ws != s->ws)
@@ -572,6 +592,7 @@ session_poll(Session *s, void *request, uint64_t now)
 		session_close(s, CLOSE_TRANSPORT_ERROR);
 		return POLL_REFUSED;
 	}
+	heard(s, 0);
 	recovery_continue(s);
 	if (s->closing != CLOSE_NONE)
 		return POLL_REFUSED;
@@ -684,6 +705,7 @@ session_post(Session *s, uint8_t *body, size_t len, uint64_t now)
 	s->posting = NULL;
 	if (s->closing != CLOSE_NONE)
 		return false;
+	heard(s, len);
 	do
 	{
 		if (eio_body_next(&rest, &p) == WIRE_OK)

@@ -6,6 +6,7 @@
 #define ROOMS_CORE_SESSION_STATE_H
 
 #include "core/call.h"
+#include "core/inspect.h"
 #include "core/recovery.h"
 #include "core/rules.h"
 #include "core/server.h"
@@ -44,6 +45,7 @@ struct Server
 	List		picked;			/* Members that a command of the bus is for */
 	size_t		unflushed;		/* bytes of messages since the last flush */
 	Recovery	recovery;
+	Inspection	inspection;
 	bool		on_time;		/* what the throttle sends now is the message being processed */
 
 	/* Clients' events (call.c). */
@@ -96,6 +98,9 @@ typedef struct SessionState
 	uint32_t	ping_interval;
 	uint32_t	ping_timeout;
 
+	uint64_t	last_seen;		/* when the client last sent something */
+	uint64_t	messages_in;
+	uint64_t	bytes_in;
 	uint32_t	connects;		/* CONNECTs since the last ping */
 	bool		awaiting_pong;
 	bool		upgrading;		/* the probe was answered: GETs return at once */

@@ -28,6 +28,7 @@
 #include <openssl/sha.h>
 #include <uv.h>
 
+#include "core/inspect.h"
 #include "core/recovery.h"
 #include "gateway/auth.h"
 #include "gateway/config.h"
@@ -85,6 +86,7 @@ static void on_covered(void *ctx, const LinkPosition *p);
 static void on_history(void *ctx, uint32_t age, const LinkMessage *m);
 static void on_position(void *ctx, const LinkPosition *p);
 static void on_session(void *ctx, Slice key, Slice value);
+static void on_query(void *ctx, uint64_t id, LinkQuery what);
 static void on_stop(void *ctx);
 static void on_link_closed(void *ctx, bool failed);
 static void on_sigterm(uv_signal_t *handle, int signum);
@@ -180,7 +182,7 @@ gateway_start(Gateway *g)
 {
 	const WorkerLinkHandlers handlers = {.ctx = g,.config = on_config,.listen = on_listen,
 		.message = on_message,.timelines = on_timelines,.covered = on_covered,.history = on_history,
-		.position = on_position,.session = on_session,.stop = on_stop,.closed = on_link_closed};
+		.position = on_position,.session = on_session,.query = on_query,.stop = on_stop,.closed = on_link_closed};
 	const char *error;
 	const char *hint;
 
@@ -483,6 +485,19 @@ on_session(void *ctx, Slice key, Slice value)
 
 	if (g->server && server_session(g->server, key, value, uv_now(&g->loop)) != WIRE_OK)
 		log_message(LINK_LOG_DEBUG, NULL, "ignored a malformed entry of the session table");
+}
+
+static void
+on_query(void *ctx, uint64_t id, LinkQuery what)
+{
+	Gateway    *g = ctx;
+	uint8_t		bytes[LINK_MAX_ROWS];
+	bool		more = false;
+	size_t		len = 0;
+
+	if (g->server)
+		len = server_inspect(g->server, id, what, bytes, sizeof(bytes), &more);
+	worker_link_rows(g->link, id, more, slice(bytes, len));
 }
 
 static void

@@ -122,6 +122,15 @@ worker_link_stats(WorkerLink *l, const uint64_t *counters)
 	link_send(l, LINK_STATS, slice(payload, sizeof(payload)));
 }
 
+void
+worker_link_rows(WorkerLink *l, uint64_t id, bool more, Slice bytes)
+{
+	uint8_t		payload[LINK_ROWS_HEADER + LINK_MAX_ROWS];
+	uint8_t    *end = write_bytes(link_rows_header(payload, id, more), bytes);
+
+	link_send(l, LINK_ROWS, slice(payload, (size_t) (end - payload)));
+}
+
 bool
 worker_link_session_set(WorkerLink *l, Slice key, Slice value)
 {
@@ -328,6 +337,8 @@ static bool
 link_frame(WorkerLink *l, const LinkFrame *f)
 {
 	LinkMessage m;
+	LinkQuery	what;
+	uint64_t	id;
 
 	if (!l->greeted && f->type != LINK_HELLO)
 		return false;
@@ -352,6 +363,11 @@ link_frame(WorkerLink *l, const LinkFrame *f)
 			return link_past(l, f);
 		case LINK_PING:
 			link_send(l, LINK_PONG, f->payload);
+			return true;
+		case LINK_QUERY:
+			if (link_query_decode(f->payload, &id, &what) != WIRE_OK)
+				return false;
+			l->handlers.query(l->handlers.ctx, id, what);
 			return true;
 		case LINK_STOP:
 			l->handlers.stop(l->handlers.ctx);

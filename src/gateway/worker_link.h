@@ -23,6 +23,7 @@ typedef struct WorkerLinkHandlers
 	void		(*history) (void *ctx, uint32_t age, const LinkMessage *m);
 	void		(*position) (void *ctx, const LinkPosition *p);
 	void		(*session) (void *ctx, Slice key, Slice value);
+	void		(*query) (void *ctx, uint64_t id, LinkQuery what);
 	void		(*stop) (void *ctx);
 	void		(*closed) (void *ctx, bool failed); /* the worker hung up; failed: we must (said why) */
 } WorkerLinkHandlers;
@@ -35,6 +36,9 @@ extern void worker_link_ready(WorkerLink *l, uint32_t number);
 extern void worker_link_refused(WorkerLink *l, uint32_t number);
 
 extern void worker_link_stats(WorkerLink *l, const uint64_t *counters);
+
+/* Answers a QUERY.  `bytes`: LINK_MAX_ROWS at most. */
+extern void worker_link_rows(WorkerLink *l, uint64_t id, bool more, Slice bytes);
 
 /*
  * Puts an entry into the worker's session table, or takes one out.  False: it

@@ -163,3 +163,40 @@ link_session_encode(uint8_t *out, const LinkSession *s)
 {
 	return write_string(write_string(write_u8(out, s->set), s->key), s->value);
 }
+
+WireResult
+link_query_decode(Slice payload, uint64_t *id, LinkQuery *what)
+{
+	Reader		r = reader(payload);
+	uint8_t		number;
+
+	*id = read_u64(&r);
+	number = read_u8(&r);
+	*what = (LinkQuery) number;
+	return r.bad || reader_left(&r) != 0 || number >= LINK_QUERY_END ? WIRE_BAD : WIRE_OK;
+}
+
+uint8_t *
+link_query_encode(uint8_t *out, uint64_t id, LinkQuery what)
+{
+	return write_u8(write_u64(out, id), (uint8_t) what);
+}
+
+WireResult
+link_rows_decode(Slice payload, LinkRows *rows)
+{
+	Reader		r = reader(payload);
+	uint8_t		more;
+
+	rows->id = read_u64(&r);
+	more = read_u8(&r);
+	rows->more = more == 1;
+	rows->bytes = read_bytes(&r, reader_left(&r));
+	return r.bad || more > 1 || rows->bytes.len > LINK_MAX_ROWS ? WIRE_BAD : WIRE_OK;
+}
+
+uint8_t *
+link_rows_header(uint8_t *out, uint64_t id, bool more)
+{
+	return write_u8(write_u64(out, id), more);
+}

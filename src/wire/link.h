@@ -24,6 +24,8 @@
  *     POSITION u32 age | u32 timeline | u64 LSN: every message whose commit
  *              record begins before this LSN has been sent
  *     SESSION  as below: an entry of the session table, to be taken up
+ *     QUERY    u64 id | u8 what: asks for the next slice of who is connected; an id
+ *              other than the last one begins anew
  *
  *   gateway -> worker
  *     HELLO    string version
@@ -34,6 +36,8 @@
  *     REFUSED  u32 number of a CONFIG that cannot work; the one before it stays in force
  *     SESSION  u8 1 | string key | string value: puts an entry into the session table,
  *              u8 0 | string key | string "": removes it
+ *     ROWS     u64 id | u8 1 if there is more, else 0 | bytes: answers one QUERY each, in
+ *              order.  Together the bytes are rows, each a string (core/inspect.h)
  *
  * Ages are in ms, from the commit to the sending, UINT32_MAX if longer ago.
  *
@@ -67,6 +71,8 @@
 #define LINK_POSITION_SIZE	16	/* bytes of COVERED and POSITION */
 #define LINK_MAX_SESSION_KEY 64
 #define LINK_MAX_SESSION_VALUE (32 * 1024)
+#define LINK_ROWS_HEADER	9
+#define LINK_MAX_ROWS		(32 * 1024)	/* bytes of rows in one frame */
 
 /* The version both sides name in HELLO: the build's version, from pg_rooms.control. */
 #ifndef ROOMS_VERSION
@@ -91,6 +97,8 @@ typedef enum LinkType
 	LINK_HISTORY,
 	LINK_POSITION,
 	LINK_SESSION,
+	LINK_QUERY,
+	LINK_ROWS,
 	LINK_TYPE_END				/* none; one more than the last */
 } LinkType;
 
@@ -146,6 +154,21 @@ typedef struct LinkSession
 	Slice		value;			/* at most LINK_MAX_SESSION_VALUE bytes; empty when removed */
 } LinkSession;
 
+typedef enum LinkQuery
+{
+	LINK_QUERY_NONE = 0,		/* nothing: forget what was asked */
+	LINK_QUERY_SOCKETS,
+	LINK_QUERY_ROOMS,
+	LINK_QUERY_END				/* none; one more than the last */
+} LinkQuery;
+
+typedef struct LinkRows
+{
+	uint64_t	id;
+	bool		more;
+	Slice		bytes;
+} LinkRows;
+
 /*
  * Takes one frame off the front of `bytes`.  WIRE_MORE: not all there yet;
  * WIRE_BAD: unknown type or a length over LINK_MAX_PAYLOAD, hang up.  On
@@ -182,5 +205,13 @@ extern uint8_t *link_position_encode(uint8_t *out, const LinkPosition *p);
 extern WireResult link_session_decode(Slice payload, LinkSession *s) MUST_CHECK;
 extern size_t link_session_size(const LinkSession *s);
 extern uint8_t *link_session_encode(uint8_t *out, const LinkSession *s);
+
+#define LINK_QUERY_SIZE		9
+extern WireResult link_query_decode(Slice payload, uint64_t *id, LinkQuery *what) MUST_CHECK;
+extern uint8_t *link_query_encode(uint8_t *out, uint64_t id, LinkQuery what);
+
+/* ROWS: LINK_ROWS_HEADER bytes, then at most LINK_MAX_ROWS of rows. */
+extern WireResult link_rows_decode(Slice payload, LinkRows *rows) MUST_CHECK;
+extern uint8_t *link_rows_header(uint8_t *out, uint64_t id, bool more);
 
 #endif							/* ROOMS_WIRE_LINK_H */

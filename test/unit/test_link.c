@@ -219,6 +219,38 @@ test_session(void)
 	CHECK(link_session_decode(slice(buffer, (size_t) (end - buffer) - 1), &back) == WIRE_BAD);
 }
 
+static void
+test_rows(void)
+{
+	uint8_t		buffer[LINK_ROWS_HEADER + LINK_MAX_ROWS + 1] = {0};
+	LinkQuery	what;
+	LinkRows	rows;
+	uint64_t	id;
+
+	unit_case("a query there and back, a part of it, and what is none");
+	CHECK(link_query_encode(buffer, 7, LINK_QUERY_ROOMS) == buffer + LINK_QUERY_SIZE);
+	for (size_t n = 0; n <= LINK_QUERY_SIZE + 1; n++)
+	{
+		Slice		part = unit_copy(buffer, n);
+
+		CHECK(link_query_decode(part, &id, &what) == (n == LINK_QUERY_SIZE ? WIRE_OK : WIRE_BAD));
+		CHECK(n != LINK_QUERY_SIZE || (id == 7 && what == LINK_QUERY_ROOMS));
+		UNIT_FREE(part);
+	}
+	buffer[8] = LINK_QUERY_END;
+	CHECK(link_query_decode(slice(buffer, LINK_QUERY_SIZE), &id, &what) == WIRE_BAD);
+
+	unit_case("rows there and back, and too many of them");
+	CHECK(link_rows_header(buffer, 8, true) == buffer + LINK_ROWS_HEADER);
+	CHECK(link_rows_decode(slice(buffer, LINK_ROWS_HEADER + LINK_MAX_ROWS), &rows) == WIRE_OK);
+	CHECK(rows.id == 8 && rows.more && rows.bytes.len == LINK_MAX_ROWS);
+	CHECK(link_rows_decode(slice(buffer, LINK_ROWS_HEADER), &rows) == WIRE_OK && rows.bytes.len == 0);
+	CHECK(link_rows_decode(slice(buffer, LINK_ROWS_HEADER + LINK_MAX_ROWS + 1), &rows) == WIRE_BAD);
+	CHECK(link_rows_decode(slice(buffer, LINK_ROWS_HEADER - 1), &rows) == WIRE_BAD);
+	buffer[8] = 2;
+	CHECK(link_rows_decode(slice(buffer, LINK_ROWS_HEADER), &rows) == WIRE_BAD);
+}
+
 int
 main(void)
 {
@@ -228,5 +260,6 @@ main(void)
 	test_timelines();
 	test_position();
 	test_session();
+	test_rows();
 	return unit_done();
 }

@@ -1,0 +1,84 @@
+# Who is connected and what the gateway has done: the views, the log and /metrics.
+use strict;
+use warnings;
+use Rooms;
+use IPC::Run ();
+use Test::More;
+
+my $rooms = Rooms->new('main', conf => "pg_rooms.namespaces = '/, /admin'\n");
+my $node = $rooms->node;
+$rooms->wait_until_serving;
+
+# A session of its own that runs one query.
+sub background
+{
+	my ($sql) = @_;
+	my %s = (out => '', err => '');
+	$s{run} = IPC::Run::start([ 'psql', '-XAt', '-d', $node->connstr('postgres'), '-c', $sql ],
+		'<', \undef, '>', \$s{out}, '2>', \$s{err}, IPC::Run::timeout($Rooms::TIMEOUT));
+	return \%s;
+}
+
+sub finish { my ($s) = @_; $s->{run}->finish; return $s->{out} . $s->{err} }
+
+# Waits until some sessions run a query on the views, and gives their pids.
+sub asking
+{
+	my ($count) = @_;
+	my $asking = q{FROM pg_stat_activity WHERE query LIKE '%rooms.sockets /* ask */%' AND pid <> pg_backend_pid()
+		AND wait_event_type IS NOT NULL AND state = 'active'};
+	$node->poll_query_until('postgres', "SELECT count(*) = $count $asking") or die 'nobody asks';
+	return split /\n/, $rooms->sql("SELECT pid $asking ORDER BY query_start");
+}
+
+# ---- who is connected ----
+is($rooms->sql('SELECT count(*) FROM rooms.sockets'), 0, 'nobody is connected');
+my $ada = $rooms->client(claims => { sub => 'ada', tenant_id => 7 }, transports => ['websocket']);
+my $bob = $rooms->client(claims => { sub => 'bob' }, transports => ['polling'], nsp => '/admin');
+my %sid = (ada => $ada->wait_for('connect')->{sid}, bob => $bob->wait_for('connect')->{sid});
+is($rooms->sql(q{SELECT user_id, tenant_id, namespace, transport, address, queued_bytes, array_to_string(ARRAY(SELECT r FROM unnest(rooms) r
+	WHERE r <> sid ORDER BY r), ',') FROM rooms.sockets ORDER BY user_id}),
+	"ada|7|/|websocket|127.0.0.1|0|tenant:7,user:ada\nbob||/admin|polling|127.0.0.1|0|user:bob", 'rooms.sockets tells of each socket');
+is($rooms->sql(qq{SELECT count(*) FROM rooms.sockets WHERE (user_id, sid) IN (('ada', '$sid{ada}'), ('bob', '$sid{bob}')) AND sid = ANY (rooms)
+	AND connected_at BETWEEN now() - interval '1 min' AND now() AND last_seen BETWEEN connected_at - interval '1 s' AND now()}),
+	2, '... its sid and times');
+my $before = $rooms->sql(q{SELECT messages_out, bytes_out FROM rooms.sockets WHERE user_id = 'ada'});
+$rooms->sql(q{SELECT rooms.emit('tenant:7', 'x', to_jsonb(repeat('y', 1000)))});
+$ada->event;
+my ($messages, $bytes) = split /\|/, $before;
+like($rooms->sql(q{SELECT messages_out, bytes_out FROM rooms.sockets WHERE user_id = 'ada'}),
+	qr/^@{[$messages + 1]}\|@{[$bytes + 1014]}$/, '... and what it was sent');
+is($rooms->sql(q{SELECT namespace, room, sockets FROM rooms.rooms WHERE room LIKE 'user:%' ORDER BY 2}),
+	"/|user:ada|1\n/admin|user:bob|1", 'rooms.rooms tells of each room');
+
+# ---- larger than the ring, with a socket in many rooms ----
+$rooms->sql(q{SELECT rooms.sockets_join('user:ada', ARRAY(SELECT 'room:' || g || repeat('x', 180) FROM generate_series(1, 4000) g))});
+$node->poll_query_until('postgres', 'SELECT count(*) > 4000 FROM rooms.rooms') or die;
+is($rooms->sql(q{SELECT count(*), count(DISTINCT room) FROM rooms.rooms WHERE room LIKE 'room:%' AND sockets = 1}), '4000|4000',
+	'an answer of many slices comes whole');
+is($rooms->sql(q{SELECT cardinality(rooms), (SELECT count(DISTINCT r) FROM unnest(rooms) r) FROM rooms.sockets WHERE user_id = 'ada'}), '4003|4003',
+	'... as does a row');
+
+# ---- several at once, and a gateway that does not answer ----
+my $ask = 'SELECT count(*) FROM rooms.sockets /* ask */';
+my @sessions = map { background($ask) } 1 .. 4;
+is(finish($_), "2\n", 'several sessions may ask at once') for @sessions;
+
+my $gateway = $rooms->pid_of('gateway');
+kill 'STOP', $gateway;
+my @asking = map { background($ask) } 1 .. 2;
+my ($first) = asking(2);
+$rooms->sql("SELECT pg_terminate_backend($first)");
+my ($second) = asking(1);
+kill 'KILL', $gateway;
+my $said = join '', map { finish($_) } @asking;
+like($said, qr/canceling statement|terminating connection/, 'one that waits for the gateway can be ended');
+like($said, qr/the pg_rooms gateway does not answer: it does not run, or has just ended/, '... and hears of the end of the gateway');
+$gateway = $rooms->pid_of('gateway', $gateway);
+kill 'STOP', $gateway;
+like(finish(background($ask)), qr/the pg_rooms gateway does not answer: nothing came for 5 s/, '... or that it does not answer');
+kill 'CONT', $gateway;
+$node->poll_query_until('postgres', 'SELECT count(*) = 2 FROM rooms.sockets') or die;
+pass('... until it does');
+
+done_testing();
