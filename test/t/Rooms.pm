@@ -35,6 +35,13 @@ CREATE ROLE gateway LOGIN;
 GRANT EXECUTE ON FUNCTION rooms.handle, rooms.handler_reset, rooms.handler_rules TO gateway;
 SQL
 
+# For test/tools/mutants.sh: the first failure is enough.
+if ($ENV{ROOMS_STOP_AT_FAILURE})
+{
+	require Test2::API;
+	Test2::API::test2_stack()->top->listen(sub { exit 1 if $_[1]->causes_fail });
+}
+
 # Starts a cluster with the extension in database postgres.  Options: conf
 # (appended to postgresql.conf), init (arguments of PostgreSQL::Test::Cluster's
 # init), start (0: leave it stopped), extension (0: do not create it), handlers

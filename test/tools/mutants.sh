@@ -8,6 +8,8 @@
 set -uo pipefail
 cd "$(dirname "$0")/../.."
 
+export ROOMS_STOP_AT_FAILURE=1 ROOMS_TEST_TIMEOUT=30
+
 names=("$@")
 [ ${#names[@]} -gt 0 ] || mapfile -t names < <(ls test/mutants/*.patch | sed 's|.*/||; s|\.patch$||')
 
@@ -35,7 +37,10 @@ run_mutant() { # TREE NAME
 		echo "ok - $name is killed by $suite"
 	else
 		echo "not ok - $name: $suite did not fail by a test but otherwise ($log)"
+		return
 	fi
+	# The run kept its directory, as it failed; its log is enough.
+	sed -n 's|^logs: \(/.*/pg_rooms-test\.[A-Za-z0-9]*\)$|\1|p' "$log" | xargs -r rm -rf
 }
 
 # Three trees: most of a mutant's time is a test that waits.
