@@ -187,11 +187,24 @@ release_address(Session *s)
 	s->state->address = NULL;
 }
 
+/* Does its client, when it comes back, get what waits for it now? */
+static bool
+is_replayed(const Session *s)
+{
+	for (const Socket *socket = s->sockets; socket != NULL; socket = socket->next)
+	{
+		if (socket->stay != NULL)
+			return session_recoverable(s);
+	}
+	return false;
+}
+
 void
 session_close(Session *s, CloseReason reason)
 {
 	Server	   *server = s->server;
 	bool		lingers;
+	bool		replayed;
 
 	if (s->closing != CLOSE_NONE)
 		return;
@@ -199,8 +212,15 @@ session_close(Session *s, CloseReason reason)
 	server->counters[reasons[reason].counter]++;
 	server->counters[COUNTER_CONNECTIONS]--;
 	release_address(s);
+	replayed = is_replayed(s);
 	socket_leave_all(s, session_reason(reason));
-	if (reason == CLOSE_SLOW)
+
+	/*
+	 * In a payload that ends in a close packet the stock client heeds that
+	 * first: messages before it are kept until it is back, and then it gets
+	 * them once more.
+	 */
+	if (reason == CLOSE_SLOW || (replayed && s->transport == TRANSPORT_POLLING))
 		queue_clear(&s->queue);
 	lingers = reasons[reason].lingers && s->transport == TRANSPORT_POLLING && s->poll == NULL;
 	server->hooks.closed(server->hooks.ctx, s, reason);

@@ -282,6 +282,15 @@ recovery(void)
 	}
 	rig_get(a);
 	SAID(a, "get(42[\"a\",\"1.1.1\"]|" CONNECTED ")");
+
+	unit_case("... no message in a payload that closes: the stock client would give it out twice");
+	emit("user:1", "2[\"b\"]");
+	session_close(a->s, CLOSE_SHUTDOWN);
+	server_flush(rig.server);
+	rig_get(a);
+	SAID(a, "closed(server shutting down) get(1)");
+	a = back(2, pid, "1.1.1");
+	SAID(a, "42[\"b\",\"1.2.1\"] " CONNECTED);
 	rig_stop();
 
 	unit_case("two namespaces of one connection, each for itself");
