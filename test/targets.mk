@@ -3,7 +3,7 @@
 
 TOOLS = $(dir $(lastword $(MAKEFILE_LIST)))tools
 
-.PHONY: test test-asan test-demo test-example test-deps demo example bench fuzz mutants lint stage
+.PHONY: test test-asan test-demo test-example test-deps demo example bench fuzz mutants torture lint stage
 
 # Without PostgreSQL's headers `make demo` and `make test` must work all the
 # same: they install them first, and build in sub-makes.
@@ -40,6 +40,13 @@ test-example:
 fuzz:
 	@$(TOOLS)/deps.sh build fuzz
 	@$(TOOLS)/fuzz.sh $(or $(SECONDS),60)
+
+# Random kills for MINUTES (2); SEED repeats the choices of a run.
+torture:
+	@$(TOOLS)/deps.sh build client test
+	@export SEED=$${SEED:-$$(od -An -N2 -tu2 /dev/urandom | tr -d ' ')} MINUTES=$${MINUTES:-2}; \
+	echo "SEED=$$SEED MINUTES=$$MINUTES"; \
+	TAP_SECONDS=$$((MINUTES * 60 + 600)) $(TOOLS)/run.sh plain test/torture/torture.pl
 
 mutants:
 	@$(TOOLS)/deps.sh build client test

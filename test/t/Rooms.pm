@@ -120,7 +120,8 @@ sub token
 
 # A client.  Options: claims (hash; makes the token), token (text), auth (whole
 # auth hash), transports, nsp, options (more of io()'s), driver (a process of
-# its own, Rooms::Driver->new, which can be killed).
+# its own, Rooms::Driver->new, which can be killed), count (1: it keeps an
+# account of "said" events, test/client/account.mjs).
 my $next_client = 0;
 
 sub client
@@ -134,9 +135,23 @@ sub client
 	my $client = bless { id => 'c' . $next_client++, driver => $o{driver} // driver(), seen => [] }, 'Rooms::Client';
 	$client->{driver}{clients}{ $client->{id} } = $client;
 	$client->{driver}->command(
-		op => 'open', id => $client->{id}, url => ($o{url} // $self->url) . ($o{nsp} // '/'),
+		op => 'open', id => $client->{id}, url => ($o{url} // $self->url) . ($o{nsp} // '/'), count => $o{count},
 		options => { auth => $auth, ($o{transports} ? (transports => $o{transports}) : ()), %{ $o{options} // {} } });
 	return $client;
+}
+
+# A TCP proxy to this server in the driver; options of test/client/proxy.mjs.
+# $proxy->{url} is for clients; $proxy->do('sever', reset => 1).
+my $next_proxy = 0;
+
+sub proxy
+{
+	my ($self, %o) = @_;
+	my $proxy = bless { id => 'p' . $next_proxy++, driver => driver(), seen => [] }, 'Rooms::Client';
+	$proxy->{driver}{clients}{ $proxy->{id} } = $proxy;
+	$proxy->do('proxy', to => $self->port, %o);
+	$proxy->{url} = 'http://127.0.0.1:' . $proxy->wait_for('proxy')->{port};
+	return $proxy;
 }
 
 my $driver;
@@ -222,6 +237,12 @@ sub emit { my ($self, @args) = @_; $self->{driver}->command(op => 'emit', id => 
 sub tell { my ($self, @args) = @_; $self->{driver}->command(op => 'ack', id => $self->{id}, args => \@args) }
 sub answer { my ($self, $timeout) = @_; return $self->wait_for('ack', $timeout)->{args} }
 sub ask { my ($self, @args) = @_; $self->tell(@args); return $self->answer }
+
+# Any command of the driver.
+sub do { my ($self, $op, @more) = @_; $self->{driver}->command(op => $op, id => $self->{id}, @more) }
+
+# What a client that counts has heard; $state: what it should know now.
+sub account { my ($self, $state) = @_; $self->do('account', state => $state); return $self->wait_for('account') }
 
 sub disconnect { my ($self) = @_; $self->{driver}->command(op => 'disconnect', id => $self->{id}) }
 sub connect { my ($self) = @_; $self->{driver}->command(op => 'connect', id => $self->{id}) }
