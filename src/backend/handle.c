@@ -22,6 +22,7 @@
 
 #include "access/xact.h"
 #include "catalog/namespace.h"
+#include "catalog/objectaccess.h"
 #include "catalog/pg_collation.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_proc.h"
@@ -366,7 +367,7 @@ set_local(const char *name, const char *value)
 	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
 }
 
-/* As if the function were named in a query. */
+/* As if the function were named in a query: others may look at rights, and at what runs, too. */
 static void
 check_rights(const HandlerFunction *f)
 {
@@ -377,6 +378,7 @@ check_rights(const HandlerFunction *f)
 	result = object_aclcheck(ProcedureRelationId, f->oid, GetUserId(), ACL_EXECUTE);
 	if (result != ACLCHECK_OK)
 		aclcheck_error(result, OBJECT_FUNCTION, get_func_name(f->oid));
+	InvokeFunctionExecuteHook(f->oid);
 }
 
 /*

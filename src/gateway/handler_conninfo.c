@@ -219,6 +219,23 @@ handler_conninfo_resolve(HandlerConninfo *c, uv_loop_t *loop, HandlerResolved do
 	return false;
 }
 
+bool
+handler_conninfo_files(const char *conninfo, HandlerFile file, void *ctx)
+{
+	static const char *const keywords[] = {"sslrootcert", "sslcert", "sslkey", "sslcrl", "passfile"};
+	HandlerConninfo c = {.options = PQconninfoParse(conninfo, NULL)};
+
+	if (!c.options)
+		return false;
+	for (size_t i = 0; i < sizeof(keywords) / sizeof(keywords[0]); i++)
+		if (option(&c, keywords[i]))
+			file(ctx, option(&c, keywords[i]));
+	for (PQconninfoOption *o = c.options; o->keyword; o++)
+		wipe(o->val);
+	PQconninfoFree(c.options);
+	return true;
+}
+
 /* ---- names ---- */
 
 static void

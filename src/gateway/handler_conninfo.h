@@ -15,6 +15,13 @@
 
 typedef struct HandlerConninfo HandlerConninfo;
 
+/*
+ * Calls back for each file that the string names and libpq reads when it
+ * connects.  For the sandbox, which has to be told; false: not a connection string.
+ */
+typedef void (*HandlerFile) (void *ctx, const char *path);
+extern bool handler_conninfo_files(const char *conninfo, HandlerFile file, void *ctx);
+
 /* NULL: not a connection string. */
 extern HandlerConninfo *handler_conninfo_new(const HandlerSettings *settings);
 

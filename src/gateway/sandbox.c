@@ -4,8 +4,9 @@
  * main.c calls in at the start and with each CONFIG; from the first one on,
  * before the first client, the process is restricted to what it uses:
  *
- * - landlock (by path): it may read regular files below document_root and the
- *   files that host names are resolved by; write, create or execute none.
+ * - landlock (by path): it may read regular files below document_root, the
+ *   files that host names are resolved by, and those that handler_conninfo
+ *   names; write, create or execute none.
  * - seccomp (by system call): an allow list, the rest fails with EPERM.  No
  *   program is started, no process made (threads are: libuv resolves names in
  *   one), no memory made executable, no signal sent to anybody else (not by
@@ -38,6 +39,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "gateway/handler_conninfo.h"
 #include "gateway/log.h"
 
 /* What kernel headers of Debian 12 do not know yet. */
@@ -66,7 +68,7 @@ typedef struct Sandbox
 } Sandbox;
 
 static void sandbox_plan(Sandbox *s, const Config *c);
-static void sandbox_read(Sandbox *s, const char *path);
+static void sandbox_read(void *ctx, const char *path);
 static bool sandbox_same(const Sandbox *a, const Sandbox *b);
 static void sandbox_enter(const Sandbox *s);
 static bool landlock_enter(const Sandbox *s);
@@ -127,6 +129,7 @@ sandbox_plan(Sandbox *s, const Config *c)
 		sandbox_read(s, c->document_root);
 	for (size_t i = 0; i < sizeof(resolver) / sizeof(resolver[0]); i++)
 		sandbox_read(s, resolver[i]);
+	(void) handler_conninfo_files(c->handlers.conninfo, sandbox_read, s);
 #ifdef __SANITIZE_ADDRESS__
 	/* To name functions in reports, and to look for leaks. */
 	sandbox_read(s, "/usr");
@@ -137,8 +140,9 @@ sandbox_plan(Sandbox *s, const Config *c)
 
 /* One that does not exist is left out: nobody can read it. */
 static void
-sandbox_read(Sandbox *s, const char *path)
+sandbox_read(void *ctx, const char *path)
 {
+	Sandbox    *s = ctx;
 	Readable   *r = &s->paths[s->count];
 	struct stat st;
 

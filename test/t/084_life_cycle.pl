@@ -94,6 +94,14 @@ is($hal->wait_for('connect_error')->{data}{code}, 'token_expired', '... the clie
 is_deeply($gus->ask('echo', 1), [1], '... the renewed one goes on');
 ok(!grep({ $_->{is} eq 'disconnect' } $gus->seen), '... and was never disconnected');
 
+# ... with a tolerance for clocks that differ.
+$rooms->configure("pg_rooms.jwt_leeway = '2s'\n");
+my $exp = int(Time::HiRes::time()) + 1;
+my $ida = $rooms->client(token => Rooms::token(sub => 'ida', exp => $exp), options => { reconnection => JSON::PP::false });
+$ida->wait_for('connect');
+$ida->wait_for('disconnect');
+cmp_ok(Time::HiRes::time(), '>=', $exp + 2, 'jwt_leeway holds for clients that are connected, too');
+
 # What must not get into SQL, and must not break anything.
 my $nested = 1;
 $nested = [$nested] for 1 .. 90;

@@ -44,6 +44,15 @@ for my $n (1 .. 50)
 is($wrong, 0, 'what a handler emits comes before its acknowledgement, on the standby too');
 is($primary->sql('SELECT count(*) FROM written'), 50, '... and it has run on the primary');
 
+# Commands to sockets reach those of a standby, at their place among the messages.
+$primary->sql(<<'SQL');
+SELECT rooms.emit('desk', 'early');
+SELECT rooms.sockets_join('user:ada', ARRAY['desk']), rooms.emit('desk', 'in');
+SELECT rooms.sockets_leave('user:ada', ARRAY['desk']), rooms.emit('desk', 'out');
+SELECT rooms.emit_all('end');
+SQL
+is_deeply([map { $_->[0] } $ada->events_until('end')], ['in'], "sockets_join and sockets_leave reach a standby's sockets");
+
 # Promoted, with its own server the only one that can write.
 $node->stop('immediate');
 $standby_node->promote;
@@ -82,5 +91,18 @@ $node->append_conf('postgresql.conf', sprintf "pg_rooms.handler_conninfo = 'host
 $node->reload;
 my $caller = $silent->accept;
 is(becomes($bob, 55), 55, '... also when another one is silent');
+
+# By TLS, with a certificate that the sandbox has to let be read.
+my $dir = PostgreSQL::Test::Utils::tempdir();
+system("openssl req -x509 -nodes -days 2 -subj /CN=localhost -newkey ec -pkeyopt ec_paramgen_curve:P-256 -addext subjectAltName=DNS:localhost"
+	  . " -out $dir/server.crt -keyout $dir/server.key 2>$dir/openssl.log") == 0 or die PostgreSQL::Test::Utils::slurp_file("$dir/openssl.log");
+$primary->sql('CREATE FUNCTION tls() RETURNS boolean LANGUAGE sql AS $$SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()$$');
+$primary->sql("SELECT rooms.on_event('tls', 'tls')");
+$node->append_conf('postgresql.conf', "ssl = on\nssl_cert_file = '$dir/server.crt'\nssl_key_file = '$dir/server.key'\n" . sprintf
+	"pg_rooms.handler_conninfo = 'host=localhost port=%s user=gateway sslmode=verify-full sslrootcert=$dir/server.crt'\n", $node->port);
+$node->reload;
+$bob->wait_for('disconnect');
+$bob->wait_for('connect');
+is_deeply($bob->ask('tls'), [JSON::PP::true], 'by TLS, and the certificate is verified');
 
 done_testing();
