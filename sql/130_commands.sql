@@ -26,3 +26,10 @@ SELECT rooms.sockets_leave(repeat('x', 256), ARRAY['a']);
 SELECT rooms.sockets_leave('user:7', ARRAY['a'], 'admin');
 SELECT rooms.disconnect_sockets(NULL);
 SELECT rooms.disconnect_sockets('user:7', NULL);
+
+-- an order to this server: intervals that are none, and no part of the transaction
+SELECT rooms.drain('-1 second');
+SELECT rooms.drain('1 day 1 second');
+SELECT rooms.drain('1 month');
+BEGIN READ ONLY; SELECT rooms.drain(within => '1 day'); ROLLBACK;
+SELECT rooms.drain(NULL);

@@ -350,6 +350,16 @@ COMMENT ON FUNCTION rooms.sign_token(jsonb, interval) IS
 	'makes a JWT of these claims, signed (HS256) with the configured secret';
 
 
+/* Maintenance of this server. */
+
+CREATE FUNCTION rooms.drain(within interval) RETURNS void
+AS 'MODULE_PATHNAME', 'rooms_drain'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+REVOKE ALL ON FUNCTION rooms.drain(interval) FROM PUBLIC;
+COMMENT ON FUNCTION rooms.drain(interval) IS
+	'at once, on this server only: takes no new clients and closes the others one by one; NULL ends it';
+
+
 /*
  * What is running and what it has done.  A view checks the right to call a
  * function for its caller, not its owner, hence both grants.

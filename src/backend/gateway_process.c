@@ -85,6 +85,7 @@ static struct
 	bool		unread;			/* read_link() has left something */
 
 	bool		filling;		/* STARTING: LISTEN is not sent yet */
+	uint64		drain;			/* rooms_shared->drain, as it was last told */
 	TimeLineID	timeline;		/* the newest that TIMELINES has told of */
 
 	int64		started;
@@ -111,6 +112,7 @@ static volatile sig_atomic_t child_ended = false;	/* SIGCHLD has come */
 
 static void start(int64 now);
 static void send_timelines(void);
+static void send_drain(void);
 static void queued(void);
 static void read_link(int64 now);
 static bool handle_frame(const LinkFrame *frame, int64 now);
@@ -190,6 +192,7 @@ gateway_service(int64 now, bool link_event)
 			}
 			break;
 		case GATEWAY_READY:
+			send_drain();
 			heartbeat(now);
 			break;
 		case GATEWAY_ENDING:
@@ -245,6 +248,7 @@ gateway_filled(void)
 	Assert(gateway_filling());
 	gw.filling = false;
 	gw.ready_by = worker_clock() + READY_TIMEOUT;
+	send_drain();
 	gateway_link_listen(&gw.link);
 	gateway_flush();
 }
@@ -318,6 +322,20 @@ send_timelines(void)
 		gateway_link_timelines(&gw.link, list, count);
 	gw.timeline = list[count - 1].timeline;
 	pfree(list);
+}
+
+/* Of each call of rooms.drain(), and a new gateway of the last one. */
+static void
+send_drain(void)
+{
+	uint64		drain = pg_atomic_read_u64(&rooms_shared->drain);
+	uint8		ms[4];
+
+	if (drain == gw.drain)
+		return;
+	gw.drain = drain;
+	write_u32(ms, (uint32) drain == 0 ? LINK_DRAIN_END : (uint32) drain - 1);
+	gateway_link_frame(&gw.link, LINK_DRAIN, slice(ms, sizeof(ms)));
 }
 
 /* Something has been queued: is it worth a send()? */
@@ -394,6 +412,7 @@ start(int64 now)
 	gateway_link_frame(&gw.link, LINK_HELLO, slice(hello, sizeof(hello)));
 	gateway_config_start(&gw.link, now);
 	gw.timeline = 0;
+	gw.drain = 0;
 	send_timelines();
 	gw.filling = true;
 	gw.ready_by = now + READY_TIMEOUT;

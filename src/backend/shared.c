@@ -49,6 +49,7 @@ shared_init(void)
 		for (int i = 0; i < GATEWAY_COUNTER_COUNT; i++)
 			pg_atomic_init_u64(&rooms_shared->gateway_counters[i], 0);
 		inquiry_shared_init(&rooms_shared->inquiry);
+		pg_atomic_init_u64(&rooms_shared->drain, 0);
 		pg_atomic_init_u64(&rooms_shared->wanted_flush, InvalidXLogRecPtr);
 		rooms_shared->slot_count = MaxBackends;
 		for (uint32 i = 0; i < rooms_shared->slot_count; i++)

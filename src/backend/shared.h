@@ -43,6 +43,7 @@ typedef struct RoomsShared
 	SharedInquiry inquiry;
 
 	/* written by backends */
+	pg_atomic_uint64 drain;		/* calls of rooms.drain() << 32 | 1 + ms, 0: not draining */
 	pg_atomic_uint64 wanted_flush;	/* highest commit end that must be flushed before it can be read; never falls */
 
 	/*

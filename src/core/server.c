@@ -200,6 +200,58 @@ server_shutdown(Server *s)
 	each_session(s, shut_down);
 }
 
+/* The order is that of a keyed hash of random names: whose turn it is says nothing. */
+uint32_t
+server_drain(Server *s, uint32_t ms, uint64_t now)
+{
+	uint32_t	count = 0;
+	uint32_t	turn = 0;
+
+	s->now = now;
+	s->is_draining = true;
+	for (int round = 0; round < 2; round++)
+	{
+		for (uint32_t i = 0; i < s->sessions.size; i++)
+		{
+			for (HashLink *link = s->sessions.buckets[i]; link != NULL; link = link->next)
+			{
+				SessionState *state = (SessionState *) link;
+
+				if (state->session->closing != CLOSE_NONE)
+					continue;
+				if (round == 0)
+					count++;
+				else
+				{
+					state->drain_at = now + (uint64_t) ms * ++turn / count;
+					session_arm(state->session);
+				}
+			}
+		}
+	}
+	return count;
+}
+
+static void
+stay(Session *session)
+{
+	session->state->drain_at = 0;
+	session_arm(session);
+}
+
+void
+server_drain_end(Server *s)
+{
+	s->is_draining = false;
+	each_session(s, stay);
+}
+
+bool
+server_draining(const Server *s)
+{
+	return s->is_draining;
+}
+
 static void
 hang_up(Session *session)
 {

@@ -243,12 +243,22 @@ extern void server_flush(Server *s);
 /* Closes every session (CLOSE_SHUTDOWN): no DISCONNECT packet, so clients come back. */
 extern void server_shutdown(Server *s);
 
+/*
+ * Empties the server: there are no new sessions, and those that are open are
+ * closed one by one over the next `ms`, like by server_shutdown().  Called
+ * again, what is left is spread anew.  Returns how many there are.
+ */
+extern uint32_t server_drain(Server *s, uint32_t ms, uint64_t now);
+extern void server_drain_end(Server *s);	/* nobody is closed any more, and there may be new sessions */
+extern bool server_draining(const Server *s);
+
 /* ---- Engine.IO (session.c) ---- */
 
 /* Why there is no session. */
 typedef enum Refusal
 {
 	REFUSED_NOT,
+	REFUSED_DRAINING,			/* server_drain() */
 	REFUSED_CONNECTIONS,		/* max_connections */
 	REFUSED_ADDRESS,			/* max_connections_per_ip */
 	REFUSED_RATE				/* max_handshakes_per_second */

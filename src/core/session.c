@@ -57,6 +57,8 @@ judge(Server *server, Held *address)
 {
 	const ServerOptions *o = &server->options;
 
+	if (server->is_draining)
+		return REFUSED_DRAINING;
 	if (server->sessions.count >= o->max_connections)
 		return REFUSED_CONNECTIONS;
 	if (o->max_connections_per_ip > 0 && address->count > o->max_connections_per_ip)
@@ -70,6 +72,7 @@ Session *
 session_open(Server *server, Transport t, const SessionPeer *peer, uint64_t now, Refusal *refusal)
 {
 	static const GatewayCounter counters[] = {
+		[REFUSED_DRAINING] = COUNTER_REFUSED_DRAINING,
 		[REFUSED_CONNECTIONS] = COUNTER_REFUSED_MAX_CONNECTIONS,
 		[REFUSED_ADDRESS] = COUNTER_REFUSED_PER_IP,
 		[REFUSED_RATE] = COUNTER_REFUSED_HANDSHAKES,
@@ -297,6 +300,7 @@ session_arm(Session *s)
 		at = nearer(at, state->upgrade_by);
 		at = nearer(at, state->slow_by);
 		at = nearer(at, state->expires_at);
+		at = nearer(at, state->drain_at);
 	}
 	timer_set(&s->server->wheel, &s->timer, at);
 }
@@ -362,6 +366,8 @@ session_timer(Timer *t, uint64_t now)
 		session_close(s, CLOSE_FORCED);
 	else if (is_due(state->expires_at, now))
 		session_close(s, CLOSE_EXPIRED);
+	else if (is_due(state->drain_at, now))
+		session_close(s, CLOSE_SHUTDOWN);
 	else if (is_due(state->slow_by, now))
 		session_close(s, CLOSE_SLOW);
 	else if (is_due(state->heartbeat_at, now) && state->awaiting_pong)

@@ -42,6 +42,7 @@ struct Server
 	List		dirty;			/* Sessions to flush */
 	List		slow;			/* Sessions over max_queued, to be closed */
 	List		dead;			/* Sessions to be freed */
+	bool		is_draining;	/* server_drain() */
 	List		picked;			/* Members that a command of the bus is for */
 	size_t		unflushed;		/* bytes of messages since the last flush */
 	Recovery	recovery;
@@ -92,6 +93,7 @@ typedef struct SessionState
 	uint64_t	upgrade_by;
 	uint64_t	slow_by;
 	uint64_t	linger_until;	/* closed, but the close packet is not delivered */
+	uint64_t	drain_at;		/* its turn in server_drain() */
 	uint64_t	expires_at;		/* the first of the sockets' tokens runs out */
 
 	/* As the handshake promised them, whatever a reload has changed since. */

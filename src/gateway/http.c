@@ -64,7 +64,6 @@ static int	http_finish(Conn *c);
 static void http_set_out(Http *h, int status, const char *type, const char *fields, uint64_t length, Slice body);
 static void http_set_answered(Http *h);
 static void http_free(Http *h);
-static const char *http_status_text(int status);
 static bool http_sending(const Conn *c);
 static void http_watch(Http *h, uint32_t events);
 static void http_unwatch(Http *h);
@@ -473,7 +472,7 @@ http_free(Http *h)
 	free(h);
 }
 
-static const char *
+const char *
 http_status_text(int status)
 {
 	switch (status)

@@ -47,6 +47,9 @@ typedef struct Http
 	uint64_t	file_left;		/* 0 without a file */
 } Http;
 
+/* The words behind a status of ours. */
+extern const char *http_status_text(int status);
+
 /* `fields` is "" or complete lines; Content-Length, CORS and Connection are added. */
 extern void http_answer(Http *h, int status, const char *type, const char *fields, Slice body);
 

@@ -87,6 +87,7 @@ static void on_history(void *ctx, uint32_t age, const LinkMessage *m);
 static void on_position(void *ctx, const LinkPosition *p);
 static void on_session(void *ctx, Slice key, Slice value);
 static void on_query(void *ctx, uint64_t id, LinkQuery what);
+static void on_drain(void *ctx, uint32_t ms);
 static void on_stop(void *ctx);
 static void on_link_closed(void *ctx, bool failed);
 static void on_sigterm(uv_signal_t *handle, int signum);
@@ -182,7 +183,8 @@ gateway_start(Gateway *g)
 {
 	const WorkerLinkHandlers handlers = {.ctx = g,.config = on_config,.listen = on_listen,
 		.message = on_message,.timelines = on_timelines,.covered = on_covered,.history = on_history,
-		.position = on_position,.session = on_session,.query = on_query,.stop = on_stop,.closed = on_link_closed};
+		.position = on_position,.session = on_session,.query = on_query,.drain = on_drain,
+		.stop = on_stop,.closed = on_link_closed};
 	const char *error;
 	const char *hint;
 
@@ -498,6 +500,28 @@ on_query(void *ctx, uint64_t id, LinkQuery what)
 	if (g->server)
 		len = server_inspect(g->server, id, what, bytes, sizeof(bytes), &more);
 	worker_link_rows(g->link, id, more, slice(bytes, len));
+}
+
+static void
+on_drain(void *ctx, uint32_t ms)
+{
+	Gateway    *g = ctx;
+
+	if (!g->server || g->leaving)
+		return;
+	if (ms == LINK_DRAIN_END)
+	{
+		if (server_draining(g->server))
+			log_message(LINK_LOG_INFO, NULL, "the gateway takes new connections again");
+		server_drain_end(g->server);
+	}
+	else
+	{
+		uint32_t	count = server_drain(g->server, ms, uv_now(&g->loop));
+
+		log_message(LINK_LOG_INFO, "SELECT rooms.drain(NULL) ends it.",
+					"the gateway is draining: it closes %u connections within %.1f s and takes no new ones", count, ms / 1000.0);
+	}
 }
 
 static void

@@ -116,13 +116,15 @@ request_parameter(EngineRequest *q, const char *text, bool collect)
 const char *
 request_refusal(Refusal refusal, int *status)
 {
-	*status = refusal == REFUSED_CONNECTIONS ? 503 : 429;
+	*status = refusal == REFUSED_CONNECTIONS || refusal == REFUSED_DRAINING ? 503 : 429;
 	switch (refusal)
 	{
 		case REFUSED_ADDRESS:
 			return "Too many connections from this address";
 		case REFUSED_RATE:
 			return "Too many handshakes from this address";
+		case REFUSED_DRAINING:
+			return "Server is draining";
 		case REFUSED_CONNECTIONS:
 		case REFUSED_NOT:
 			break;

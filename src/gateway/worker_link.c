@@ -57,6 +57,7 @@ static bool link_frame(WorkerLink *l, const LinkFrame *f);
 static bool link_hello(WorkerLink *l, Slice payload);
 static bool link_config(WorkerLink *l, Slice payload);
 static bool link_listen(WorkerLink *l, Slice payload);
+static bool link_drain(WorkerLink *l, Slice payload);
 static bool link_past(WorkerLink *l, const LinkFrame *f);
 static bool link_session(WorkerLink *l, const LinkSession *s);
 static void link_reserve(WorkerLink *l, size_t space);
@@ -369,6 +370,8 @@ link_frame(WorkerLink *l, const LinkFrame *f)
 				return false;
 			l->handlers.query(l->handlers.ctx, id, what);
 			return true;
+		case LINK_DRAIN:
+			return link_drain(l, f->payload);
 		case LINK_STOP:
 			l->handlers.stop(l->handlers.ctx);
 			return true;
@@ -459,6 +462,18 @@ link_listen(WorkerLink *l, Slice payload)
 	l->fd_count -= (int) count;
 	memmove(l->fds, l->fds + count, (size_t) l->fd_count * sizeof(int));
 	l->handlers.listen(l->handlers.ctx, fds, (int) count);
+	return true;
+}
+
+static bool
+link_drain(WorkerLink *l, Slice payload)
+{
+	Reader		r = reader(payload);
+	uint32_t	ms = read_u32(&r);
+
+	if (r.bad || reader_left(&r) != 0)
+		return false;
+	l->handlers.drain(l->handlers.ctx, ms);
 	return true;
 }
 

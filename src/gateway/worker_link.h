@@ -24,6 +24,7 @@ typedef struct WorkerLinkHandlers
 	void		(*position) (void *ctx, const LinkPosition *p);
 	void		(*session) (void *ctx, Slice key, Slice value);
 	void		(*query) (void *ctx, uint64_t id, LinkQuery what);
+	void		(*drain) (void *ctx, uint32_t ms);
 	void		(*stop) (void *ctx);
 	void		(*closed) (void *ctx, bool failed); /* the worker hung up; failed: we must (said why) */
 } WorkerLinkHandlers;

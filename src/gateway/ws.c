@@ -74,6 +74,15 @@ ws_confirm(Conn *c)
 		request_count_refusal(q, error, l->counters, uv_now(l->loop));
 		return ws_refuse(c, eio_error_status(error), eio_error_message(error));
 	}
+	/* Here, with a status: a load balancer takes its client elsewhere. */
+	if (!q->has_sid && server_draining(l->server))
+	{
+		int			status;
+		const char *message = request_refusal(REFUSED_DRAINING, &status);
+
+		l->counters[COUNTER_REFUSED_DRAINING]++;
+		return ws_refuse(c, status, message);
+	}
 	return 0;
 }
 
@@ -84,7 +93,7 @@ ws_refuse(Conn *c, int status, const char *message)
 	char		answer[256];
 	int			n = snprintf(answer, sizeof(answer),
 							 "HTTP/1.1 %d %s\r\nConnection: close\r\nContent-Type: text/html\r\nContent-Length: %zu\r\n\r\n%s",
-							 status, status == 400 ? "Bad Request" : status == 403 ? "Forbidden" : "Not Found",
+							 status, http_status_text(status),
 							 strlen(message), message);
 
 	(void) lws_write(c->wsi, (unsigned char *) answer, (size_t) n, LWS_WRITE_HTTP_FINAL);

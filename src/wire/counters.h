@@ -31,6 +31,7 @@
 	C(REFUSED_PER_IP, "refused_max_connections_per_ip") \
 	C(REFUSED_HANDSHAKES, "refused_max_handshakes_per_second") \
 	C(REFUSED_PENDING, "refused_max_pending_handshakes") \
+	C(REFUSED_DRAINING, "refused_draining")		/* handshakes after rooms.drain() */ \
 	C(REFUSED_REQUEST, "refused_request")		/* bad HTTP or Engine.IO requests */ \
 	C(DISCONNECT_CLIENT, "disconnect_client")	/* sessions ended by the client */ \
 	C(DISCONNECT_TRANSPORT, "disconnect_transport") \

@@ -26,6 +26,8 @@
  *     SESSION  as below: an entry of the session table, to be taken up
  *     QUERY    u64 id | u8 what: asks for the next slice of who is connected; an id
  *              other than the last one begins anew
+ *     DRAIN    u32 ms: no new sessions from now on, those that are open are closed
+ *              within so long; LINK_DRAIN_END: there may be new ones again
  *
  *   gateway -> worker
  *     HELLO    string version
@@ -51,6 +53,8 @@
  * again after a promotion; COVERED comes again when WAL could not be read, so
  * that what is older than its LSN must no longer be taken for complete.
  *
+ * DRAIN may come at any time after the first CONFIG, to a new gateway before LISTEN.
+ *
  * The session table belongs to the gateway; the worker keeps it without
  * looking into it, to hand it to the next gateway.  It drops what does not fit
  * its own bounds.  A key is the hash of a secret, never the secret.
@@ -70,6 +74,7 @@
 #define LINK_TIMELINE_SIZE	20	/* bytes of one in TIMELINES */
 #define LINK_POSITION_SIZE	16	/* bytes of COVERED and POSITION */
 #define LINK_MAX_SESSION_KEY 64
+#define LINK_DRAIN_END		UINT32_MAX
 #define LINK_MAX_SESSION_VALUE (32 * 1024)
 #define LINK_ROWS_HEADER	9
 #define LINK_MAX_ROWS		(32 * 1024)	/* bytes of rows in one frame */
@@ -99,6 +104,7 @@ typedef enum LinkType
 	LINK_SESSION,
 	LINK_QUERY,
 	LINK_ROWS,
+	LINK_DRAIN,
 	LINK_TYPE_END				/* none; one more than the last */
 } LinkType;
 

@@ -32,6 +32,14 @@ is_deeply($_->event, ['in the backup'], 'prepared before the base backup, commit
 my ($rc, $out, $err) = $node->psql('postgres', q{SELECT rooms.emit_all('x')}, extra_params => [ '-v', 'VERBOSITY=verbose' ]);
 like($err, qr/ERROR:  25006/, 'emitting on a standby is an ERROR');
 
+# ---- a server is emptied for itself, a standby too ----
+$standby->sql(q{SELECT rooms.drain('0')});
+is($there->wait_for('disconnect')->{reason}, 'transport close', 'a standby is drained');
+$there->wait_for('connect_error');
+ok(!grep({ $_->{is} eq 'disconnect' } $here->seen), '... and its primary is not');
+$standby->sql(q{SELECT rooms.drain(NULL)});
+$there->wait_for('connect');
+
 # ---- the row is there when the event is ----
 $rooms->sql('CREATE TABLE t (n int)');
 for my $n (1 .. 20)
