@@ -26,6 +26,10 @@ export function Editor({ id }: { id: number }) {
   const { me, name } = usePeople();
   const { socket, status } = useSocket();
   const room = `document:${id}`;
+  // Before the room is left, so before useLive.
+  useEffect(() => () => {
+    if (socket?.connected) socket.emit('room:emit', room, 'cursor', { from: -1, to: -1 });      // away
+  }, [socket, room]);
   const { state: doc, error } = useLive<Doc>(`/api/documents/${id}`, room, {
     'document:updated': (d, next) => (next.id === d.id && next.version > d.version ? next : d),
   });
@@ -100,12 +104,7 @@ export function Editor({ id }: { id: number }) {
 
   useEffect(() => { if (doc) { take(doc); void save(); } }, [doc, take, save]);
   useEffect(() => { if (status.is === 'online') void save(); }, [status, save]);
-  useEffect(() => () => { clearTimeout(timer.current); void save(); }, [save]);
-
-  useEffect(() => () => {
-    clearTimeout(point.current);
-    if (socket?.connected) socket.emit('room:emit', room, 'cursor', { from: -1, to: -1 });      // away
-  }, [socket, room]);
+  useEffect(() => () => { clearTimeout(timer.current); clearTimeout(point.current); void save(); }, [save]);
 
   useEvent('cursor', (cursor, who) => setOthers((all) =>
     [...all.filter((o) => o.sid !== who.sid), ...(cursor.from < 0 ? [] : [{ ...cursor, ...who, seen: Date.now() }])].sort((a, b) => a.from - b.from)));
