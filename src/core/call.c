@@ -57,12 +57,18 @@ call_set_state(Call *c, CallState state)
 	if (c->state == CALL_WAITING)
 		list_remove(&s->waiting, c);
 	else if (c->state == CALL_RUNNING)
+	{
 		list_remove(&s->running, c);
+		c->share->running--;
+	}
 	c->state = state;
 	if (state == CALL_WAITING)
 		list_append(&s->waiting, c);
 	else if (state == CALL_RUNNING)
+	{
 		list_append(&s->running, c);
+		c->share->running++;
+	}
 }
 
 /* ---- calls ---- */

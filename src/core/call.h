@@ -147,7 +147,10 @@ typedef struct CallResult
 extern Slice caller_headers(const Caller *caller);
 extern void caller_handshake(const Caller *caller, Text *t);
 
-/* The call that has waited longest, or NULL.  It is then in flight until server_call_done(). */
+/*
+ * The call that has waited longest of those whose users have the fewest in
+ * flight, or NULL.  It is then in flight until server_call_done().
+ */
 extern Call *server_call_next(Server *s);
 
 /* How many calls server_call_next() has; and are there any at all, running or waiting? */

@@ -188,6 +188,8 @@ complete_connect(Call *c, const CallResult *r, const HandlerReply *reply)
 		join_further(c, reply->args);
 		socket_connected(caller->socket);
 	}
+	else if (call_found_no_database(r))
+		session_close(caller->socket->session, CLOSE_FORCED);	/* stock clients come back after that, not after a CONNECT_ERROR */
 	else
 	{
 		Text		data = {0};

@@ -12,16 +12,33 @@
 #include "core/alloc.h"
 #include "core/session_state.h"
 
+#define LOOK_AHEAD 200			/* calls that may be passed over for another user's */
+
 bool
 server_knows_rules(const Server *s)
 {
 	return s->rules != NULL && !s->rules_stale;
 }
 
+/* The one that has waited longest, but first whose user has fewer running: the sockets of one are not to hold up all others. */
+static Call *
+choose(const Server *s)
+{
+	Call	   *best = s->waiting.first;
+	Call	   *c = best;
+
+	for (int i = 0; c != NULL && best->share->running > 0 && i < LOOK_AHEAD; i++, c = c->list_next)
+	{
+		if (c->share->running < best->share->running)
+			best = c;
+	}
+	return best;
+}
+
 Call *
 server_call_next(Server *s)
 {
-	Call	   *c = server_knows_rules(s) ? s->waiting.first : NULL;
+	Call	   *c = server_knows_rules(s) ? choose(s) : NULL;
 
 	if (c == NULL)
 		return NULL;

@@ -35,7 +35,8 @@ typedef struct Held
 	struct Held *next;
 	uint32_t	count;
 	Bucket		rate;			/* for the caller; it must never take more than one at a time */
-	size_t		bytes;			/* for the caller */
+	size_t		bytes;			/* for the caller, and so the next */
+	uint32_t	running;
 	uint32_t	key_len;
 	uint8_t		key[];
 } Held;

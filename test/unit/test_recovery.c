@@ -964,7 +964,7 @@ handlers(void)
 	rig_wait(2000);
 	server_expire_calls(rig.server, rig.now, 10000);
 	server_flush(rig.server);
-	SAID(a, "44{\"message\":\"the database is not available\",\"data\":{\"code\":\"unavailable\"}}");
+	SAID(a, "closed(forced server close)");
 	answer(next(HANDLER_DISCONNECT, "", "[\"transport close\"]"), "[]");
 	CHECK(server_call_next(rig.server) == NULL);
 	rig_stop();
