@@ -63,6 +63,10 @@ int			rooms_max_connections_per_user;
 int			rooms_max_connections_per_ip;
 int			rooms_max_handshakes_per_second;
 int			rooms_max_pending_handshakes;
+int			rooms_max_events_per_second;
+int			rooms_max_bytes_per_second;
+int			rooms_max_rooms_per_socket;
+int			rooms_max_namespaces_per_connection;
 char	   *rooms_trusted_proxies;
 int			rooms_max_queued;
 int			rooms_recovery_window;
@@ -193,6 +197,22 @@ static const IntSetting int_settings[] = {
 		"Number of connections that have not sent a whole request yet.",
 		"Zero: no limit.",
 		&rooms_max_pending_handshakes, 1000, 0, 1000000, PGC_SIGHUP, 0, 1},
+	{"pg_rooms.max_events_per_second",
+		"Number of events taken from one connection in a second.",
+		"Zero: no limit.",
+		&rooms_max_events_per_second, 100, 0, 1000000, PGC_SIGHUP, 0, 1},
+	{"pg_rooms.max_bytes_per_second",
+		"Bytes of events taken from one connection in a second.",
+		"Zero: no limit.",
+		&rooms_max_bytes_per_second, 4 * 1024 * 1024, 0, 1024 * 1024 * 1024, PGC_SIGHUP, GUC_UNIT_BYTE, 1},
+	{"pg_rooms.max_rooms_per_socket",
+		"Number of rooms that a client may be in to join one more.",
+		"Zero: no limit.",
+		&rooms_max_rooms_per_socket, 100, 0, 1000000, PGC_SIGHUP, 0, 1},
+	{"pg_rooms.max_namespaces_per_connection",
+		"Number of namespaces that a client may join over one connection.",
+		"Zero: no limit.",
+		&rooms_max_namespaces_per_connection, 20, 0, 1000, PGC_SIGHUP, 0, 1},
 	{"pg_rooms.max_queued",
 		"Bytes that may wait for a slow client.",
 		"A client over it for 10 seconds, or over four times it at once, is disconnected.",

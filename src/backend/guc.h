@@ -41,6 +41,10 @@ extern int	rooms_max_connections_per_user; /* 0: no limit, and so the next ones 
 extern int	rooms_max_connections_per_ip;
 extern int	rooms_max_handshakes_per_second;
 extern int	rooms_max_pending_handshakes;
+extern int	rooms_max_events_per_second;
+extern int	rooms_max_bytes_per_second;
+extern int	rooms_max_rooms_per_socket;
+extern int	rooms_max_namespaces_per_connection;
 extern char *rooms_trusted_proxies;
 extern int	rooms_max_queued;	/* kB, as GUC_UNIT_KB */
 extern int	rooms_recovery_window;	/* ms; 0: off */

@@ -85,10 +85,12 @@ take_room(const Call *c, uint8_t out[ENVELOPE_MAX_NAME], Slice *room)
 	return false;
 }
 
+/* What SQL makes a socket join counts too, but is never refused. */
 static bool
 room_join(Call *c)
 {
 	Caller	   *caller = c->caller;
+	uint32_t	max = caller->server->options.max_rooms_per_socket;
 	uint8_t		bytes[ENVELOPE_MAX_NAME];
 	HandlerRule rule;
 	Slice		room;
@@ -103,6 +105,12 @@ room_join(Call *c)
 	if (!rules_join(caller->server->rules, slice_cstring(caller->nsp), room, &rule))
 	{
 		refuse(c, "not allowed", "forbidden");
+		return true;
+	}
+	if (max > 0 && caller->socket->member.room_count >= max)
+	{
+		caller->server->counters[COUNTER_REFUSED_ROOMS]++;
+		refuse(c, "too many rooms", "too_many_rooms");
 		return true;
 	}
 	c->kind = HANDLER_JOIN;

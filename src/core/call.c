@@ -247,6 +247,27 @@ read_name(Slice event, uint8_t *out, Slice *name)
 	return len >= 0;
 }
 
+/* No longer than a handler's can be, whatever escapes it is written with? */
+static bool
+name_fits(Slice event)
+{
+	uint8_t		text[2 + 6 * ENVELOPE_MAX_NAME];
+
+	if (event.data[0] != '"')
+		return event.len <= ENVELOPE_MAX_NAME;
+	return event.len <= sizeof(text) && json_unquote(event, text) <= ENVELOPE_MAX_NAME;
+}
+
+void
+call_refuse_event(Caller *caller, const SioPacket *p, const char *message, const char *code)
+{
+	/* A name that is too long is not said again. */
+	const Call	refused = {.caller = caller,.event = name_fits(p->event) ? p->event : SLICE_LITERAL("null"),
+	.has_ack = p->has_ack,.ack = p->ack};
+
+	call_refuse(&refused, slice_cstring(message), slice_cstring(code), (Slice) {0});
+}
+
 void
 call_event(Caller *caller, const SioPacket *p, EnvelopeList attachments)
 {
@@ -256,12 +277,16 @@ call_event(Caller *caller, const SioPacket *p, EnvelopeList attachments)
 	uint8_t    *at;
 	bool		named;
 
+	if (!name_fits(p->event))
+	{
+		s->counters[COUNTER_REFUSED_NAME]++;
+		call_refuse_event(caller, p, "the event's name is too long", "name_too_long");
+		return;
+	}
 	if (!has_room(caller, size))
 	{
-		Call		refused = {.caller = caller,.event = p->event,.has_ack = p->has_ack,.ack = p->ack};
-
 		s->counters[COUNTER_CALLS_DROPPED]++;
-		call_refuse(&refused, SLICE_LITERAL("too many events are waiting"), SLICE_LITERAL("queue_full"), (Slice) {0});
+		call_refuse_event(caller, p, "too many events are waiting", "queue_full");
 		return;
 	}
 	c = call_new(caller, HANDLER_EVENT, size);

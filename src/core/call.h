@@ -205,6 +205,9 @@ extern Caller *caller_restore(Server *s, Slice sid, Slice nsp, Identity *identit
 /* The socket waits for on_connect. */
 extern void call_connect(Caller *caller);
 
+/* The event is not run: its client gets an `error` event and acknowledgement. */
+extern void call_refuse_event(Caller *caller, const SioPacket *p, const char *message, const char *code);
+
 /* An event came; `p` is a checked EVENT or BINARY_EVENT with a name. */
 extern void call_event(Caller *caller, const SioPacket *p, EnvelopeList attachments);
 

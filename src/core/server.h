@@ -62,6 +62,7 @@ typedef enum CloseReason
 	CLOSE_FORCED,				/* connect timeout, packet in the wrong state: "forced server close" */
 	CLOSE_SLOW,					/* over max_queued: "transport error" */
 	CLOSE_EXPIRED,				/* token expired, or its key is gone: "forced server close" */
+	CLOSE_FLOOD,				/* many times the rate of events or bytes: "forced server close" */
 	CLOSE_BY_SERVER,			/* disconnect_sockets(close => true): "server namespace disconnect" */
 	CLOSE_SHUTDOWN				/* "server shutting down" */
 } CloseReason;
@@ -78,6 +79,10 @@ typedef struct ServerOptions
 	uint32_t	max_connections_per_user;	/* 0: no limit, and so for the next ones */
 	uint32_t	max_connections_per_ip;
 	uint32_t	max_handshakes_per_second;	/* of one address */
+	uint32_t	max_events_per_second;	/* of one session, and so for the next ones */
+	uint32_t	max_bytes_per_second;	/* ... in its events */
+	uint32_t	max_rooms_per_socket;
+	uint32_t	max_namespaces_per_connection;
 	size_t		max_queued;		/* soft cap for 10 s; 4 times that is the hard cap */
 	uint32_t	recovery_window;	/* 0: no recovery, the plain protocol */
 	size_t		history_size;

@@ -166,6 +166,7 @@ static const struct
 	[CLOSE_FORCED] = {"forced server close", COUNTER_DISCONNECT_FORCED, true},
 	[CLOSE_SLOW] = {"transport error", COUNTER_DISCONNECT_SLOW, true},
 	[CLOSE_EXPIRED] = {"forced server close", COUNTER_DISCONNECT_EXPIRED, true},
+	[CLOSE_FLOOD] = {"forced server close", COUNTER_DISCONNECT_FLOOD, true},
 	[CLOSE_BY_SERVER] = {"server namespace disconnect", COUNTER_DISCONNECT_SERVER, true, true},
 	[CLOSE_SHUTDOWN] = {"server shutting down", COUNTER_DISCONNECT_SERVER, true},
 };
@@ -459,6 +460,28 @@ session_flushed(Session *s)
 
 /* ---- receiving ---- */
 
+/* False: s is flooding, and closed.  What is only too much is refused where it is an event (socket.c). */
+static bool
+take_flood(Session *s, Bucket *b, uint64_t rate, uint64_t n)
+{
+	uint32_t	most = rate * FLOOD_FACTOR < UINT32_MAX ? (uint32_t) (rate * FLOOD_FACTOR) : UINT32_MAX;
+
+	if (rate == 0 || bucket_take(b, most, n, s->server->now))
+		return true;
+	session_close(s, CLOSE_FLOOD);
+	return false;
+}
+
+/* A message or body of so many bytes has come.  One of max_payload is none too many. */
+static bool
+take_bytes(Session *s, size_t n)
+{
+	const ServerOptions *o = &s->server->options;
+	uint64_t	rate = o->max_bytes_per_second;
+
+	return take_flood(s, &s->state->all_bytes, rate > 0 && rate < o->max_payload ? o->max_payload : rate, n);
+}
+
 static void
 heard(Session *s, size_t bytes)
 {
@@ -470,6 +493,8 @@ static void
 receive_packet(Session *s, const EioPacket *p)
 {
 	s->server->counters[COUNTER_PACKETS_IN]++;
+	if (!p->binary && !take_flood(s, &s->state->all_packets, s->server->options.max_events_per_second, 1))
+		return;
 	switch (p->type)
 	{
 		case EIO_PONG:
@@ -526,7 +551,7 @@ session_receive_ws(Session *s, void *ws, bool binary, Slice bytes, uint64_t now)
 	heard(s, bytes.len);
 	if (ws == s->probe)
 		receive_probe(s, binary, bytes);
-	else if (ws != s->ws)
+	else if (ws != s->ws || !take_bytes(s, bytes.len))
 		return;
 	else if (!binary && bytes.len > 0 && bytes.data[0] == 'b')
 		receive_base64(s, bytes);
@@ -729,7 +754,7 @@ session_post(Session *s, uint8_t *body, size_t len, uint64_t now)
 
 	s->server->now = now;
 	s->posting = NULL;
-	if (s->closing != CLOSE_NONE)
+	if (s->closing != CLOSE_NONE || !take_bytes(s, len))
 		return false;
 	heard(s, len);
 	do

@@ -15,6 +15,7 @@
 #define HARD_CAP		4		/* ... times max_queued: closed at once */
 #define CONNECTS_MAX	64		/* CONNECTs of a session between two pings: each may cost a signature */
 #define STRANGER_MAX	65536	/* bytes of a message before a CONNECT: room for some tokens */
+#define FLOOD_FACTOR	10		/* so many times the rates that events are refused by: closed */
 #define LINGER_MS		30000	/* a closed polling session waits for its next GET */
 
 /* A list of pointers that keeps its memory. */
@@ -110,6 +111,10 @@ typedef struct SessionState
 	bool		hung_up;		/* the client sent a close packet */
 	bool		kicked;			/* a socket was disconnected by the server */
 	Held	   *address;		/* counts the session, until it is closed */
+	Bucket		events;			/* that were taken */
+	Bucket		bytes;			/* ... theirs */
+	Bucket		all_packets;	/* that came, attachments apart */
+	Bucket		all_bytes;
 	Collected  *collected;
 	Peer	   *peer;
 } SessionState;

@@ -147,6 +147,17 @@ has_too_many(const Session *s, const char *user)
 		tally_count(&s->server->users, slice_cstring(user)) >= max;
 }
 
+static bool
+has_all_namespaces(const Session *s)
+{
+	uint32_t	max = s->server->options.max_namespaces_per_connection;
+	uint32_t	n = 0;
+
+	for (const Socket *socket = s->sockets; socket != NULL; socket = socket->next)
+		n++;
+	return max > 0 && n >= max;
+}
+
 static void
 release_user(Session *s, Socket *socket)
 {
@@ -222,6 +233,7 @@ connect_socket(Session *s, const SioPacket *p)
 {
 	static const ConnectError unknown = {.message = "Invalid namespace"};
 	static const ConnectError too_large = {.message = "Auth payload too large",.code = "auth_too_large"};
+	static const ConnectError namespaces = {.message = "Too many namespaces",.code = "too_many_namespaces"};
 	static const ConnectError too_many = {.message = "Too many connections",.code = "too_many_connections"};
 	Server	   *server = s->server;
 	Namespace  *n = registry_find_namespace(server->registry, p->nsp);
@@ -243,6 +255,11 @@ connect_socket(Session *s, const SioPacket *p)
 	}
 	else if (find_socket(s, p->nsp) != NULL)
 		session_close(s, CLOSE_FORCED);
+	else if (has_all_namespaces(s))
+	{
+		server->counters[COUNTER_REFUSED_NAMESPACES]++;
+		send_connect_error(s, p->nsp, &namespaces);
+	}
 	else if (!server->hooks.authorize(server->hooks.ctx, s, p->json, &identity, &err))
 	{
 		server->counters[COUNTER_REFUSED_AUTH]++;
@@ -349,7 +366,24 @@ socket_leave_all(Session *s, const char *reason)
 static void
 receive_event(Socket *socket, const SioPacket *p, EnvelopeList attachments)
 {
-	if (p->event.len > 0)
+	SessionState *state = socket->session->state;
+	Server	   *server = socket->session->server;
+	const ServerOptions *o = &server->options;
+
+	if (p->event.len == 0)
+		return;
+	if (o->max_events_per_second > 0 && !bucket_take(&state->events, o->max_events_per_second, 1, server->now))
+	{
+		server->counters[COUNTER_REFUSED_EVENTS]++;
+		call_refuse_event(socket->caller, p, "too many events", "rate_limited");
+	}
+	else if (o->max_bytes_per_second > 0 &&
+			 !bucket_take(&state->bytes, o->max_bytes_per_second, p->json.len + attachments.bytes.len, server->now))
+	{
+		server->counters[COUNTER_REFUSED_BYTES]++;
+		call_refuse_event(socket->caller, p, "too many bytes", "rate_limited");
+	}
+	else
 		call_event(socket->caller, p, attachments);
 }
 

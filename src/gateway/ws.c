@@ -28,6 +28,7 @@
 #define CLOSE_NORMAL		1000
 #define CLOSE_GOING_AWAY	1001
 #define CLOSE_PROTOCOL		1002
+#define CLOSE_POLICY		1008
 #define CLOSE_TOO_BIG		1009
 #define CLOSE_TRY_LATER		1013
 #define CLOSE_CODES_END		5000
@@ -326,7 +327,7 @@ ws_fragment(Conn *c, const Frame *f, size_t *len)
 void
 ws_hangup(Conn *c, CloseReason reason)
 {
-	uint16_t	code = reason == CLOSE_SHUTDOWN ? CLOSE_GOING_AWAY : CLOSE_NORMAL;
+	uint16_t	code = reason == CLOSE_SHUTDOWN ? CLOSE_GOING_AWAY : reason == CLOSE_FLOOD ? CLOSE_POLICY : CLOSE_NORMAL;
 	uint8_t		frame[] = {0x88, 2, (uint8_t) (code >> 8), (uint8_t) code};
 
 	c->session = NULL;

@@ -100,6 +100,8 @@ pg_rooms.max_connections_per_ip = 0
 pg_rooms.max_connections_per_user = 0
 pg_rooms.max_handshakes_per_second = 0
 pg_rooms.max_pending_handshakes = 0
+pg_rooms.max_events_per_second = 0
+pg_rooms.max_bytes_per_second = 0
 pg_rooms.max_message_size = '4MB'
 CONF
 "${as[@]}" pg_ctl -D "$work/data" -l "$work/log" -w start >/dev/null || { cat "$work/log"; exit 1; }

@@ -33,7 +33,8 @@ DEFAULTS = {
     "jwt_leeway": "30000", "allow_anonymous": "off", "user_claim": "userId,user_id,sub",
     "tenant_claim": "tenantId,tenant_id", "role_claim": "role",
     "max_connections_per_user": "0", "max_connections_per_ip": "0", "max_handshakes_per_second": "0",
-    "max_pending_handshakes": "0", "trusted_proxies": "",
+    "max_events_per_second": "0", "max_bytes_per_second": "0", "max_rooms_per_socket": "0",
+    "max_namespaces_per_connection": "0", "max_pending_handshakes": "0", "trusted_proxies": "",
     "tls_cert": "", "tls_key": "", "handler_conninfo": "", "handler_connections": "4", "handler_timeout": "10000", "database": "postgres",
 }
 

@@ -19,7 +19,8 @@ typedef struct Script
 static const ServerOptions options = {
 	.ping_interval = 300, .ping_timeout = 200, .connect_timeout = 450, .upgrade_timeout = 100,
 	.max_payload = 200, .max_connections = 6, .max_connections_per_user = 2, .max_queued = 2000,
-	.recovery_window = 600, .history_size = 8000, .max_connections_per_ip = 5, .max_handshakes_per_second = 20
+	.recovery_window = 600, .history_size = 8000, .max_connections_per_ip = 5, .max_handshakes_per_second = 20,
+	.max_events_per_second = 20, .max_bytes_per_second = 2000, .max_rooms_per_socket = 5
 };
 
 /* The newest pids, to come back with. */

@@ -15,7 +15,7 @@ my $dir = PostgreSQL::Test::Utils::tempdir();
 my $other_secret = 'another-secret-for-tests-0123456789abcdef';
 my $other_port = PostgreSQL::Test::Cluster::get_free_port();
 # A ping tells that a connection has been left alone until then.
-my $rooms = Rooms->new('main', conf => "pg_rooms.ping_interval = '1s'\npg_rooms.allowed_origins = 'http://a.example'\n");
+my $rooms = Rooms->new('main', conf => "pg_rooms.ping_interval = '1s'\npg_rooms.allowed_origins = 'http://a.example'\npg_rooms.namespaces = '/, /more'\n");
 my $node = $rooms->node;
 my $log = $node->logfile;
 $node->safe_psql('postgres', 'CREATE DATABASE other');
@@ -104,6 +104,18 @@ sub slow_client
 	return get("$poll&sid=$sid")->{content} =~ /notification/ ? 'kept' : 'disconnected';
 }
 
+# The last answer to so many joins of a room, which the default rules refuse.
+sub emits
+{
+	my ($count, $room) = @_;
+	my $client = $rooms->client(claims => { sub => 'a' }, transports => ['websocket']);
+	$client->wait_for('connect');
+	$client->tell('room:join', $room) for 1 .. $count;
+	my %codes = map { $client->answer->[0]{error}{code} => 1 } 1 .. $count;
+	$client->disconnect;
+	return $codes{rate_limited} ? 'rate_limited' : 'fine';
+}
+
 sub sql_says
 {
 	my ($sql) = @_;
@@ -161,6 +173,16 @@ my @settings = (
 	[ max_pending_handshakes => '1', 'reloaded', '200', 'no', sub {
 		my $pending = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $rooms->port) or die;
 		return answers($rooms->url) } ],
+	[ max_events_per_second => '2', 'reloaded', 'fine', 'rate_limited', sub { emits(3, 'x') } ],
+	[ max_bytes_per_second => '1000', 'reloaded', 'fine', 'rate_limited', sub { emits(2, 'x' x 2000) } ],
+	[ max_namespaces_per_connection => '1', 'reloaded', 'connected', 'too_many_namespaces', sub {
+		# In a process of their own, whose first two clients share a connection.
+		my %shared = (%a, driver => Rooms::Driver->new, options => { forceNew => JSON::PP::false });
+		my $first = $rooms->client(%shared, transports => ['websocket']);
+		$first->wait_for('connect');
+		my $second = fares('', %shared, nsp => '/more');
+		$first->disconnect;
+		return $second } ],
 	[ max_queued => '16kB', 'reloaded', 'kept', 'disconnected', \&slow_client ],
 	[ max_message_size => '2kB', 'sessions', 'fine', 'message is larger than pg_rooms.max_message_size (2048 bytes)', emitting(5000, 1) ],
 	[ max_pending => '64kB', 'sessions', 'fine', 'too many messages in one transaction', emitting(5000, 20) ],
@@ -196,7 +218,7 @@ for (@settings)
 # ---- none is left out; handlers, recovery and TLS have tests of their own ----
 my %tested = map { $_ => 1 } (map { $_->[0] } @settings),
   qw(role_claim handler_conninfo handler_connections handler_timeout default_role recovery_window history_size
-	tls_cert_file tls_key_file trusted_proxies);
+	tls_cert_file tls_key_file trusted_proxies max_rooms_per_socket);
 my @reloadable = PostgreSQL::Test::Utils::slurp_file(dirname(__FILE__) . '/../../README.md') =~ /^\| `(\w+)` \|.*\| reload \|$/mg;
 is_deeply([ grep { !$tested{$_} } @reloadable ], [], 'every reloadable setting has been reloaded');
 cmp_ok(scalar @reloadable, '>', 30, '... of those in README');

@@ -18,7 +18,11 @@ CONF
 my $node = $rooms->node;
 $rooms->sql(<<'SQL');
 CREATE FUNCTION my_address(e rooms.event) RETURNS jsonb LANGUAGE sql AS $$SELECT e.handshake->'address'$$;
-SELECT rooms.on_event('my-address', 'my_address');
+CREATE TABLE ran (what text);
+GRANT INSERT ON ran TO gateway;
+CREATE FUNCTION run(e rooms.event) RETURNS void LANGUAGE sql AS $$INSERT INTO ran VALUES (e.args->>0)$$;
+CREATE FUNCTION anybody(e rooms.event) RETURNS boolean LANGUAGE sql AS 'SELECT true';
+SELECT rooms.on_event('my-address', 'my_address'), rooms.on_event('run', 'run'), rooms.on_join('r:*', 'anybody');
 SQL
 
 # Waits until a counter of the gateway has this value: it reports once a second.
@@ -159,5 +163,48 @@ close $idle[0];
 print { $idle[1] } "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 ok(sysread($idle[1], my $answer, 4096), 'one of them asks');
 is(handshake(), 200, '... and is not one of those any more');
+
+# ---- events and bytes of one connection ----
+
+my %too_many = map { ($_ => { event => 'run', message => "too many $_", code => 'rate_limited' }) } qw(events bytes);
+my %refusal = map { ($_ => { message => "too many $_", code => 'rate_limited' }) } qw(events bytes);
+$rooms->configure("pg_rooms.max_pending_handshakes = 1000\npg_rooms.max_events_per_second = 5\npg_rooms.max_bytes_per_second = 1000000\n");
+my $ivy = $rooms->client(claims => { sub => 'ivy' });
+$ivy->wait_for('connect');
+$ivy->tell('run', $_) for 1 .. 20;
+my @refused = grep { @$_ } map { $ivy->answer } 1 .. 20;
+is_deeply([ map { $_->[0]{error} } @refused ], [ ($refusal{events}) x @refused ], 'events over the rate are refused');
+cmp_ok(scalar @refused, '>', 5, '... of twenty at once many are');
+is($rooms->sql('SELECT count(*) FROM ran'), 20 - @refused, '... and were not run');
+is_deeply($ivy->event, ['error', $too_many{events}], '... which an event says, too');
+counts('refused_max_events_per_second', scalar @refused, '... and a counter');
+$rooms->configure("pg_rooms.max_events_per_second = 100\npg_rooms.max_bytes_per_second = 1000\n");
+is_deeply($ivy->ask('run', 'x' x 30000), [], 'one large event passes');
+is_deeply($ivy->ask('run', 'x'), [ { error => $refusal{bytes} } ], '... the next one would be too many bytes');
+counts('refused_max_bytes_per_second', 1, '... and is counted');
+$ivy->disconnect;
+
+my $flood = $rooms->client(claims => { sub => 'flo' }, options => { reconnection => JSON::PP::false });
+$flood->wait_for('connect');
+$flood->emit('run', 1) for 1 .. 3000;
+is($flood->wait_for('disconnect')->{reason}, 'transport close', 'ten times the rate, and the connection is closed');
+counts('disconnect_flood', 1, '... and counted');
+counts('connections', 0, '... and gone');
+
+# ---- rooms, namespaces, names ----
+
+$rooms->configure("pg_rooms.max_bytes_per_second = '4MB'\npg_rooms.max_rooms_per_socket = 4\npg_rooms.max_namespaces_per_connection = 1\n");
+my %shared = (claims => { sub => 'jon' }, driver => Rooms::Driver->new, options => { forceNew => JSON::PP::false });
+my $jon = $rooms->client(%shared);
+my $jons = $jon->wait_for('connect')->{sid};
+is_deeply([ map { $jon->ask('room:join', "r:$_") } 1, 2 ], [ [], [] ], 'rooms up to the limit');
+is($jon->ask('room:join', 'r:3')->[0]{error}{code}, 'too_many_rooms', '... and no more');
+$rooms->sql("SELECT rooms.sockets_join('$jons', ARRAY['given'])");
+$rooms->sql("SELECT rooms.emit('given', 'hello')");
+is_deeply($jon->wait_for(sub { $_[0]{is} eq 'event' && $_[0]{args}[0] ne 'error' })->{args}, ['hello'], '... but those that SQL gives');
+is($rooms->client(%shared, nsp => '/admin')->wait_for('connect_error')->{data}{code}, 'too_many_namespaces', 'namespaces of one connection');
+is($jon->ask('e' x 256)->[0]{error}{code}, 'name_too_long', 'names of events');
+is($jon->ask('room:join', 'r:' . 'x' x 254)->[0]{error}{code}, 'invalid_arguments', 'names of rooms');
+counts($_, 1, "counted: $_") for qw(refused_max_rooms_per_socket refused_max_namespaces_per_connection refused_event_name);
 
 done_testing();

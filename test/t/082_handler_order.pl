@@ -10,6 +10,7 @@ use Test::More;
 
 my $rooms = Rooms->new('main', handlers => 1, conf => <<'CONF');
 pg_rooms.handler_connections = 2
+pg_rooms.max_events_per_second = 0
 pg_rooms.handler_timeout = '3s'
 pg_rooms.ping_interval = '300ms'
 pg_rooms.ping_timeout = '700ms'

@@ -8,7 +8,11 @@ use PostgreSQL::Test::Utils;
 use Rooms;
 use Test::More;
 
-my $rooms = Rooms->new('main', handlers => 1, conf => "pg_rooms.handler_connections = 4\n");
+my $rooms = Rooms->new('main', handlers => 1, conf => <<'CONF');
+pg_rooms.handler_connections = 4
+pg_rooms.max_events_per_second = 0
+pg_rooms.max_rooms_per_socket = 0
+CONF
 my $node = $rooms->node;
 $rooms->sql(<<'SQL');
 CREATE TABLE membership (user_id text, room text, PRIMARY KEY (user_id, room));

@@ -18,7 +18,8 @@ static const Pair complete[] = {
 	{"upgrade_timeout", "10000"}, {"max_payload", "1000000"}, {"max_connections", "10000"},
 	{"max_queued", "4194304"}, {"recovery_window", "0"}, {"history_size", "67108864"}, {"jwt_leeway", "30000"},
 	{"max_connections_per_user", "100"}, {"max_connections_per_ip", "1000"}, {"max_handshakes_per_second", "100"},
-	{"max_pending_handshakes", "1000"},
+	{"max_pending_handshakes", "1000"}, {"max_events_per_second", "100"}, {"max_bytes_per_second", "4194304"},
+	{"max_rooms_per_socket", "100"}, {"max_namespaces_per_connection", "20"},
 	{"handler_connections", "4"}, {"handler_timeout", "10000"}, {"cors_credentials", "on"},
 	{"allow_anonymous", "off"}, {"sandbox", "on"}, {"path", "/socket.io/"}, {"jwt_secret", "s3cret"},
 };

@@ -513,9 +513,235 @@ addresses(void)
 	rig_stop();
 }
 
+#define TOO_MANY(event, what) "42[\"error\",{\"event\":" event ",\"message\":\"too many " what "\",\"code\":\"rate_limited\"}]"
+
+static Client *
+start_with_rates(uint32_t events, uint32_t bytes)
+{
+	ServerOptions options = rig_options;
+
+	options.max_events_per_second = events;
+	options.max_bytes_per_second = bytes;
+	options.ping_interval = 1000000;
+	rig_start_with(&options);
+	server_use_handlers(rig.server, true);
+	CHECK(rig_set_rules("e / x\nj / r:*\n") == WIRE_OK);
+	return rig_connect(0, "ada", "x");
+}
+
+/* How many events wait for a handler, which never comes?  They are gone then. */
+static uint32_t
+ran(void)
+{
+	const CallResult no = {.outcome = CALL_REFUSED,.message = SLICE_LITERAL("no"),.code = SLICE_LITERAL("no")};
+	uint32_t	n = 0;
+	Call	   *c;
+
+	while ((c = server_call_next(rig.server)) != NULL)
+	{
+		n++;
+		server_call_done(rig.server, c, &no, rig.now);
+	}
+	server_flush(rig.server);
+	return n;
+}
+
+static void
+rates(void)
+{
+	Client	   *c;
+	uint32_t	n;
+	char		text[2000];
+
+	unit_case("events over the rate are not run, and their client is told, with and without an acknowledgement");
+	c = start_with_rates(2, 0);
+	for (int i = 0; i < 2; i++)
+		rig_send(c, "42[\"x\"]");
+	CHECK(ran() == 2);
+	rig_forget(c);
+	rig_send(c, "42[\"x\",1]");
+	SAID(c, TOO_MANY("\"x\"", "events"));
+	rig_send(c, "427[\"x\",1]");
+	SAID(c, TOO_MANY("\"x\"", "events") " 437[{\"error\":{\"message\":\"too many events\",\"code\":\"rate_limited\"}}]");
+	CHECK(ran() == 0 && server_counters(rig.server)[COUNTER_REFUSED_EVENTS] == 2);
+	rig_wait(512);
+	rig_send(c, "42[\"x\",1]");
+	CHECK(ran() == 1);
+	rig_stop();
+
+	unit_case("over a minute exactly the rate passes, at four times as many");
+	c = start_with_rates(10, 0);
+	for (n = 0; n < 10; n++)
+		rig_send(c, "42[\"x\"]");
+	CHECK(ran() == 10);
+	n = 0;
+	for (int i = 0; i < 60 * 40; i++)
+	{
+		rig_wait(25);
+		rig_send(c, "42[\"x\"]");
+		n += ran();
+		rig_forget(c);
+	}
+	CHECK(n == 600 && c->s != NULL);
+	rig_stop();
+
+	unit_case("namespaces of one connection share its rate, connections do not");
+	c = start_with_rates(2, 0);
+	rig_send(c, "40/admin,{\"user\":\"ada\",\"tenant\":\"x\"}");
+	rig_send(c, "42[\"x\"]");
+	rig_send(c, "42/admin,[\"x\"]");
+	rig_forget(c);
+	rig_send(c, "42/admin,[\"x\"]");
+	SAID(c, "42/admin,[\"error\",{\"event\":\"x\",\"message\":\"too many events\",\"code\":\"rate_limited\"}]");
+	rig_send(rig_connect(1, "ada", "x"), "42[\"x\"]");
+	CHECK(ran() == 2);
+	rig_stop();
+
+	unit_case("bytes over the rate, attachments too; a large event passes and the next ones wait");
+	c = start_with_rates(0, 100);
+	snprintf(text, sizeof(text), "42[\"x\",\"%0300d\"]", 0);
+	rig_send(c, text);
+	CHECK(ran() == 1);
+	rig_wait(2000);
+	rig_forget(c);
+	rig_send(c, "42[\"x\"]");
+	SAID(c, TOO_MANY("\"x\"", "bytes"));
+	rig_wait(3000);
+	rig_send(c, "451-[\"x\",{\"_placeholder\":true,\"num\":0}]");
+	rig_send_binary(c, text, 200);
+	CHECK(ran() == 1);
+	rig_forget(c);
+	rig_send(c, "42[\"x\"]");
+	SAID(c, TOO_MANY("\"x\"", "bytes"));
+	CHECK(server_counters(rig.server)[COUNTER_REFUSED_BYTES] == 2);
+	rig_stop();
+
+	unit_case("ten times as many packets of any kind end the session");
+	c = start_with_rates(10, 0);
+	for (n = 0; c->s != NULL && n < 1000; n++)
+		rig_send(c, n % 2 ? "3" : "6");
+	CHECK(n == 101 - 1 && c->reason == CLOSE_FLOOD);	/* the CONNECT was one */
+	CHECK(server_counters(rig.server)[COUNTER_DISCONNECT_FLOOD] == 1);
+	rig_stop();
+
+	unit_case("... by polling in the middle of a body");
+	c = start_with_rates(10, 0);
+	c = rig_open(1, TRANSPORT_POLLING);
+	memset(text, '\0', sizeof(text));
+	for (n = 0; n < 101; n++)
+		strcat(text, n > 0 ? "|3" : "3");
+	CHECK(!rig_post(c, text) && c->reason == CLOSE_FLOOD);
+	rig_stop();
+
+	unit_case("... and so do ten times as many bytes, in whatever they come");
+	{
+		ServerOptions options = rig_options;
+		char	   *large = calloc(1, 100001);
+
+		options.max_bytes_per_second = 1000;
+		options.max_payload = 100000;
+		rig_start_with(&options);
+		c = rig_connect(0, "ada", "x");
+		memset(large, '3', 100000);
+		for (n = 0; c->s != NULL && n < 100; n++)
+			rig_send(c, large);
+		CHECK(n == 11 && c->reason == CLOSE_FLOOD);
+		free(large);
+		rig_stop();
+	}
+
+	unit_case("attachments are no packets of their own");
+	c = start_with_rates(10, 0);
+	for (n = 0; n < 10; n++)
+	{
+		rig_send(c, "4510-[\"x\"]");
+		for (int i = 0; i < 10; i++)
+			rig_send_binary(c, "b", 1);
+	}
+	CHECK(c->s != NULL && ran() == 10);
+	rig_stop();
+}
+
+static void
+names(void)
+{
+	ServerOptions options = rig_options;
+	Client	   *c;
+	char		text[2000];
+
+	unit_case("a socket joins so many rooms; those that SQL gives count and are never refused");
+	options.max_rooms_per_socket = 5;
+	rig_start_with(&options);
+	server_use_handlers(rig.server, true);
+	CHECK(rig_set_rules("j / r:*\n") == WIRE_OK);
+	c = rig_connect(0, "ada", "x");
+	{
+		const Envelope join = {.kind = ENVELOPE_SOCKETS_JOIN,.nsp = SLICE_LITERAL("/"),.rooms = rig_list("user:ada"),.except = rig_list("a")};
+		const Envelope more = {.kind = ENVELOPE_SOCKETS_JOIN,.nsp = SLICE_LITERAL("/"),.rooms = rig_list("user:ada"),.except = rig_list("b,c")};
+
+		CHECK(rig_message(&join) == WIRE_OK);
+		rig_send(c, "421[\"room:join\",\"r:1\"]");
+		CHECK(server_calls_waiting(rig.server) == 1);
+		CHECK(rig_message(&more) == WIRE_OK && c->s->sockets->member.room_count == 6);
+		CHECK(ran() == 1);
+	}
+	rig_forget(c);
+	rig_send(c, "422[\"room:join\",\"r:2\"]");
+	SAID(c, "42[\"error\",{\"event\":\"room:join\",\"message\":\"too many rooms\",\"code\":\"too_many_rooms\"}] "
+		 "432[{\"error\":{\"message\":\"too many rooms\",\"code\":\"too_many_rooms\"}}]");
+	CHECK(server_calls_waiting(rig.server) == 0 && server_counters(rig.server)[COUNTER_REFUSED_ROOMS] == 1);
+	rig_send(c, "423[\"room:join\",\"a\"]");
+	SAID(c, "433[]");
+	rig_send(c, "42[\"room:leave\",\"a\"]");
+	rig_send(c, "42[\"room:leave\",\"b\"]");
+	rig_send(c, "424[\"room:join\",\"r:2\"]");
+	CHECK(server_calls_waiting(rig.server) == 1);
+	rig_stop();
+
+	unit_case("a connection joins so many namespaces");
+	options = rig_options;
+	options.max_namespaces_per_connection = 1;
+	rig_start_with(&options);
+	c = rig_connect(0, "ada", "x");
+	rig_send(c, "40/admin,");
+	SAID(c, "44/admin,{\"message\":\"Too many namespaces\",\"data\":{\"code\":\"too_many_namespaces\"}}");
+	CHECK(server_counters(rig.server)[COUNTER_REFUSED_NAMESPACES] == 1);
+	rig_send(c, "41");
+	rig_send(c, "40/admin,");
+	SAID(c, "40/admin,{\"sid\":\"*\"}");
+	rig_stop();
+
+	unit_case("an event's name has at most 255 bytes, however it is written");
+	rig_start();
+	c = rig_connect(0, "ada", "x");
+	snprintf(text, sizeof(text), "421[\"%0255d\"]", 0);
+	rig_send(c, text);
+	SAID(c, "");
+	text[0] = '\0';
+	for (int i = 0; i < 255; i++)
+		strcat(text, "\\u0061");
+	memmove(text + 5, text, strlen(text) + 1);
+	memcpy(text, "421[\"", 5);
+	strcat(text, "\"]");
+	rig_send(c, text);
+	SAID(c, "");
+	snprintf(text, sizeof(text), "421[\"%0256d\"]", 0);
+	for (int i = 0; i < 2; i++)
+	{
+		rig_send(c, text);
+		SAID(c, "42[\"error\",{\"event\":null,\"message\":\"the event's name is too long\",\"code\":\"name_too_long\"}] "
+			 "431[{\"error\":{\"message\":\"the event's name is too long\",\"code\":\"name_too_long\"}}]");
+		snprintf(text, sizeof(text), "421[\"%01900d\"]", 0);
+	}
+	CHECK(server_counters(rig.server)[COUNTER_REFUSED_NAME] == 2);
+	rig_stop();
+}
+
 int
 main(void)
 {
+	rates();
+	names();
 	addresses();
 	users();
 	buckets();
