@@ -32,6 +32,26 @@ refuse_arguments(const Call *c)
 	refuse(c, "invalid arguments", "invalid_arguments");
 }
 
+static bool
+is_too_long(Slice raw)
+{
+	uint8_t		text[2 + 6 * ENVELOPE_MAX_NAME];	/* each byte escaped */
+
+	return raw.len > 0 && raw.data[0] == '"' && (raw.len > sizeof(text) || json_unquote(raw, text) > ENVELOPE_MAX_NAME);
+}
+
+static void
+refuse_room(const Call *c, Slice raw)
+{
+	if (!is_too_long(raw))
+	{
+		refuse_arguments(c);
+		return;
+	}
+	c->caller->server->counters[COUNTER_REFUSED_ROOM_NAME]++;
+	refuse(c, "the room's name is too long", "name_too_long");
+}
+
 /* A name for a room: a string of 1 to 255 bytes without control characters. */
 static bool
 read_room(Slice raw, uint8_t out[ENVELOPE_MAX_NAME], Slice *room)
@@ -76,8 +96,10 @@ take_room(const Call *c, uint8_t out[ENVELOPE_MAX_NAME], Slice *room)
 				value;
 	JsonWalk	rest;
 
-	if (!take_arguments(c, args, 1, &rest) || json_next(&rest, &key, &value) || !read_room(args[0], out, room))
+	if (!take_arguments(c, args, 1, &rest) || json_next(&rest, &key, &value))
 		refuse_arguments(c);
+	else if (!read_room(args[0], out, room))
+		refuse_room(c, args[0]);
 	else if (room_is_reserved(*room))
 		refuse(c, "not allowed", "forbidden");
 	else
@@ -183,8 +205,11 @@ room_emit(Call *c)
 	Slice		name;
 	JsonWalk	rest;
 
-	if (!take_arguments(c, args, 2, &rest) || !read_room(args[0], room_bytes, &room) ||
-		!read_room(args[1], name_bytes, &name))
+	if (!take_arguments(c, args, 2, &rest))
+		refuse_arguments(c);
+	else if (!read_room(args[0], room_bytes, &room))
+		refuse_room(c, args[0]);
+	else if (!read_room(args[1], name_bytes, &name))
 		refuse_arguments(c);
 	else if (!registry_is_in(&caller->socket->member, room))
 		refuse(c, "not in the room", "not_in_room");

@@ -63,6 +63,7 @@ typedef enum CloseReason
 	CLOSE_SLOW,					/* over max_queued: "transport error" */
 	CLOSE_EXPIRED,				/* token expired, or its key is gone: "forced server close" */
 	CLOSE_FLOOD,				/* many times the rate of events or bytes: "forced server close" */
+	CLOSE_TOO_LARGE,			/* a message or its attachments: "transport error" */
 	CLOSE_BY_SERVER,			/* disconnect_sockets(close => true): "server namespace disconnect" */
 	CLOSE_SHUTDOWN				/* "server shutting down" */
 } CloseReason;
@@ -274,6 +275,9 @@ extern Session *session_open(Server *server, Transport t, const SessionPeer *pee
 extern Session *session_find(Server *server, Slice sid);
 extern const SessionPeer *session_peer(const Session *s);
 extern const char *session_reason(CloseReason reason);
+
+/* What a client that still listens is told of it: the words of a WebSocket's close frame. */
+extern const char *session_farewell(CloseReason reason);
 
 /*
  * Most bytes that a message or a POST's body may have now: max_payload, but

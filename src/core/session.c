@@ -158,15 +158,17 @@ static const struct
 	GatewayCounter counter;
 	bool		lingers;		/* ended by us: a polling client hears of it with its next GET */
 	bool		final;			/* ... and is not to come back where it was */
+	const char *farewell;
 }			reasons[] = {
 	[CLOSE_TRANSPORT_CLOSE] = {"transport close", COUNTER_DISCONNECT_CLIENT, false},
 	[CLOSE_TRANSPORT_ERROR] = {"transport error", COUNTER_DISCONNECT_TRANSPORT, false},
 	[CLOSE_PING_TIMEOUT] = {"ping timeout", COUNTER_DISCONNECT_PING_TIMEOUT, false},
-	[CLOSE_PARSE_ERROR] = {"forced close", COUNTER_DISCONNECT_PARSE_ERROR, false},
+	[CLOSE_PARSE_ERROR] = {"forced close", COUNTER_DISCONNECT_PARSE_ERROR, false,.farewell = "Parse error"},
 	[CLOSE_FORCED] = {"forced server close", COUNTER_DISCONNECT_FORCED, true},
-	[CLOSE_SLOW] = {"transport error", COUNTER_DISCONNECT_SLOW, true},
-	[CLOSE_EXPIRED] = {"forced server close", COUNTER_DISCONNECT_EXPIRED, true},
-	[CLOSE_FLOOD] = {"forced server close", COUNTER_DISCONNECT_FLOOD, true},
+	[CLOSE_SLOW] = {"transport error", COUNTER_DISCONNECT_SLOW, true,.farewell = "Too slow"},
+	[CLOSE_EXPIRED] = {"forced server close", COUNTER_DISCONNECT_EXPIRED, true,.farewell = "Token expired"},
+	[CLOSE_FLOOD] = {"forced server close", COUNTER_DISCONNECT_FLOOD, true,.farewell = "Too many packets"},
+	[CLOSE_TOO_LARGE] = {"transport error", COUNTER_DISCONNECT_TOO_LARGE, true,.farewell = "Message too large"},
 	[CLOSE_BY_SERVER] = {"server namespace disconnect", COUNTER_DISCONNECT_SERVER, true, true},
 	[CLOSE_SHUTDOWN] = {"server shutting down", COUNTER_DISCONNECT_SERVER, true},
 };
@@ -175,6 +177,12 @@ const char *
 session_reason(CloseReason reason)
 {
 	return reason == CLOSE_NONE ? "open" : reasons[reason].words;
+}
+
+const char *
+session_farewell(CloseReason reason)
+{
+	return reasons[reason].farewell != NULL ? reasons[reason].farewell : "";
 }
 
 bool

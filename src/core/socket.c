@@ -246,7 +246,9 @@ connect_socket(Session *s, const SioPacket *p)
 	 * CONNECTs, and each means checking a signature and an answer in the
 	 * queue; a name that long is nobody's namespace and not worth an echo.
 	 */
-	if (++s->state->connects > CONNECTS_MAX || p->nsp.len > ENVELOPE_MAX_NAME)
+	if (++s->state->connects > CONNECTS_MAX)
+		session_close(s, CLOSE_FLOOD);
+	else if (p->nsp.len > ENVELOPE_MAX_NAME)
 		session_close(s, CLOSE_FORCED);
 	else if (n == NULL)
 	{
@@ -481,7 +483,7 @@ socket_receive_binary(Session *s, Slice bytes)
 	if (c == NULL)
 		session_close(s, CLOSE_PARSE_ERROR);
 	else if (c->len + bytes.len > (size_t) COLLECTED_MAX * s->server->options.max_payload)
-		session_close(s, CLOSE_FORCED);
+		session_close(s, CLOSE_TOO_LARGE);
 	else
 	{
 		append(c, bytes);

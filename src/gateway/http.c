@@ -94,6 +94,7 @@ http_begin(Conn *c, const char *path, size_t len)
 	h->body_by = uv_now(l->loop) + BODY_MS + expected / BODY_BYTES_PER_MS;
 	h->close = expected > l->settings.max_payload;
 	h->state = expected > 0 ? HTTP_READING : HTTP_WAITING;
+	guard_expect_body(c->fd, expected > 0);
 	http_read_request(c->wsi, &h->request, &l->settings);
 	request_cors(&h->request, &l->settings, h->cors);
 
@@ -138,6 +139,7 @@ http_body_complete(Conn *c)
 {
 	Http	   *h = c->http;
 
+	guard_expect_body(c->fd, false);
 	if (!h)
 		return 0;				/* an empty body, answered already */
 	if (h->state == HTTP_READING)

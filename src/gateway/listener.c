@@ -27,7 +27,7 @@
 
 #define RX_BUFFER			1024	/* per connection: the largest part of its memory */
 #define READ_BUFFER			(SSL3_RT_MAX_PLAIN_LENGTH + 1024)
-#define MAX_HEADER_BYTES	16384
+#define MAX_HEADER_BYTES	GUARD_HEAD_MAX
 #define HEADER_TIMEOUT_S	10		/* to send a request's head, from its first silence */
 #define BODY_TIMEOUT_S		20		/* between two pieces of a body */
 #define KEEPALIVE_S			20
@@ -153,6 +153,7 @@ listener_set_server(Listener *l, Server *server)
 	l->server = server;
 	l->counters = server_counters(server);
 	acceptor_set_counters(l->acceptor, l->counters);
+	guard_set_counters(l->counters);
 }
 
 bool

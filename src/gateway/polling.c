@@ -120,7 +120,7 @@ polling_post(Http *h, Session *s)
 	if (h->body_expected > session_max_message(s, NULL))
 	{
 		h->close = true;
-		h->conn->listener->counters[COUNTER_REFUSED_REQUEST]++;
+		h->conn->listener->counters[COUNTER_REFUSED_PAYLOAD]++;
 		http_answer(h, 413, TYPE_HTML, "", slice(NULL, 0));
 		return;
 	}
@@ -146,6 +146,8 @@ polling_body(Http *h)
 		polling_refuse(h, EIO_UNKNOWN_SID);
 	else if (session_post(s, h->body, h->body_len, polling_now(h)))
 		http_answer(h, 200, TYPE_HTML, NO_STORE, SLICE_LITERAL("ok"));
+	else if (s->closing == CLOSE_FLOOD)
+		polling_error(h, 429, EIO_FORBIDDEN, session_farewell(CLOSE_FLOOD));
 	else
 		polling_bad(h);
 }

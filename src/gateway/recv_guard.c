@@ -14,6 +14,9 @@
  * - It parses frames that came glued to the upgrade request, though no client
  *   may send any before it has read the 101.
  *
+ * And it closes without a word where a request's head is too long: we answer
+ * 414 or 431, and drop what follows until the client has read that.
+ *
  * One record per descriptor, indexed by it, in an array as large as the limit
  * of open files (zero pages until used).  Nothing allocates after the start.
  */
@@ -30,11 +33,15 @@
 #include <sys/socket.h>
 
 #include "core/alloc.h"
+#include "wire/counters.h"
+
+#define DROPPED_MAX (8 << 20)	/* bytes of a refused request; then the connection ends with a reset */
 
 typedef enum GuardMode
 {
 	GUARD_OFF = 0,
 	GUARD_HTTP,
+	GUARD_REFUSED,
 	GUARD_WEBSOCKET
 } GuardMode;
 
@@ -45,6 +52,10 @@ typedef struct Guard
 	bool		line_start;		/* HTTP: the bytes so far end in "\n" or "\n\r" */
 	bool		head_done;		/* HTTP: the blank line has passed */
 	bool		glued;			/* HTTP: ... and more came behind it */
+	bool		line_done;		/* HTTP: its first line has passed */
+	bool		body;			/* HTTP: what comes is a request's body */
+	uint32_t	head_len;		/* HTTP: bytes of the head; refused: of what was dropped */
+	const char *answer;			/* refused: still to be sent */
 	uint8_t		have;			/* WebSocket: bytes of the header collected */
 	uint8_t		header[14];
 	uint64_t	left;			/* WebSocket: payload bytes until the next header */
@@ -52,10 +63,14 @@ typedef struct Guard
 
 static Guard *guards;
 static size_t guard_count;
+static uint64_t *guard_counters;	/* NULL: nobody counts */
 
 static Guard *guard_of(int fd);
 static bool guard_bytes(int fd, uint8_t *bytes, size_t *n);
-static void guard_scan_head(Guard *g, const uint8_t *bytes, size_t n);
+static const char *guard_take_answer(int fd);
+static bool guard_dropping(int fd);
+static bool guard_refuse(Guard *g, bool url);
+static bool guard_scan_head(Guard *g, const uint8_t *bytes, size_t n);
 static bool guard_walk_frames(Guard *g, uint8_t *bytes, size_t *n);
 static uint64_t guard_payload_length(const Guard *g);
 
@@ -72,7 +87,14 @@ recv(int fd, void *buf, size_t n, int flags)
 		return got;
 	if (!guard_bytes(fd, buf, &good))
 	{
-		errno = ECONNRESET;
+		const char *answer = guard_take_answer(fd);
+
+		if (answer)
+		{
+			(void) !sendto(fd, answer, strlen(answer), MSG_NOSIGNAL | MSG_DONTWAIT, NULL, 0);
+			shutdown(fd, SHUT_WR);
+		}
+		errno = guard_dropping(fd) ? EAGAIN : ECONNRESET;
 		return -1;
 	}
 	return (ssize_t) good;
@@ -91,6 +113,10 @@ SSL_read(SSL *ssl, void *buf, int n)
 		return -1;
 	if (!guard_bytes(SSL_get_fd(ssl), buf, &got))
 	{
+		const char *answer = guard_take_answer(SSL_get_fd(ssl));
+
+		if (answer)
+			(void) !SSL_write(ssl, answer, (int) strlen(answer));
 		errno = ECONNRESET;
 		return -1;
 	}
@@ -127,6 +153,12 @@ guard_close(int fd)
 		g->mode = GUARD_OFF;
 }
 
+void
+guard_set_counters(uint64_t *counters)
+{
+	guard_counters = counters;
+}
+
 bool
 guard_take_request(int fd)
 {
@@ -142,8 +174,19 @@ guard_take_body(int fd)
 {
 	Guard	   *g = guard_of(fd);
 
+	if (!g)
+		return;
+	g->fresh = g->line_start = g->head_done = g->glued = g->line_done = false;
+	g->head_len = 0;
+}
+
+void
+guard_expect_body(int fd, bool body)
+{
+	Guard	   *g = guard_of(fd);
+
 	if (g)
-		g->fresh = g->line_start = g->head_done = g->glued = false;
+		g->body = body;
 }
 
 bool
@@ -179,8 +222,10 @@ guard_bytes(int fd, uint8_t *bytes, size_t *n)
 	{
 		case GUARD_HTTP:
 			g->fresh = true;
-			guard_scan_head(g, bytes, *n);
-			return true;
+			return guard_scan_head(g, bytes, *n);
+		case GUARD_REFUSED:
+			g->head_len += (uint32_t) *n;
+			return false;
 		case GUARD_WEBSOCKET:
 			return guard_walk_frames(g, bytes, n);
 		case GUARD_OFF:
@@ -189,8 +234,11 @@ guard_bytes(int fd, uint8_t *bytes, size_t *n)
 	return true;
 }
 
-/* Notes whether anything follows the blank line of the request being read. */
-static void
+/*
+ * Notes whether anything follows the blank line of the request being read.
+ * False: its head is too long.
+ */
+static bool
 guard_scan_head(Guard *g, const uint8_t *bytes, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
@@ -198,16 +246,54 @@ guard_scan_head(Guard *g, const uint8_t *bytes, size_t n)
 		if (g->head_done)
 		{
 			g->glued = true;
-			return;
+			return true;
 		}
 		if (bytes[i] == '\n')
 		{
 			g->head_done = g->line_start;
-			g->line_start = true;
+			g->line_start = g->line_done = true;
 		}
 		else if (bytes[i] != '\r')
 			g->line_start = false;
+		if (g->body)
+			continue;
+		g->head_len++;
+		if (g->head_len > (g->line_done ? GUARD_HEAD_MAX : GUARD_URL_MAX))
+			return guard_refuse(g, !g->line_done);
 	}
+	return true;
+}
+
+static bool
+guard_refuse(Guard *g, bool url)
+{
+	*g = (Guard) {.mode = GUARD_REFUSED};
+	g->answer = url ?
+		"HTTP/1.1 414 URI Too Long\r\nConnection: close\r\nContent-Length: 0\r\n\r\n" :
+		"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+	if (guard_counters)
+		guard_counters[url ? COUNTER_REFUSED_URL : COUNTER_REFUSED_HEADER]++;
+	return false;
+}
+
+static const char *
+guard_take_answer(int fd)
+{
+	Guard	   *g = guard_of(fd);
+	const char *answer = g ? g->answer : NULL;
+
+	if (g)
+		g->answer = NULL;
+	return answer;
+}
+
+/* Closing now, with bytes that nobody has read, would take the answer from the client. */
+static bool
+guard_dropping(int fd)
+{
+	const Guard *g = guard_of(fd);
+
+	return g && g->mode == GUARD_REFUSED && g->head_len < DROPPED_MAX;
 }
 
 /* False: an unmasked frame whose first byte is out of reach. */

@@ -172,7 +172,18 @@ ws_receive(Conn *c, const void *bytes, size_t len)
 	max = session_max_message(c->session, c);
 	/* In this order no sum can overflow. */
 	if (len > max || remaining > max || c->message_len + len + remaining > max)
-		return ws_close(c, CLOSE_TOO_BIG, "");
+	{
+		Session    *s = c->session;
+
+		if (s->ws == c)			/* and not the probe: then polling goes on */
+		{
+			/* libwebsockets ends it, which reads on until the client has seen why. */
+			c->session = NULL;
+			s->ws = NULL;
+			session_close(s, CLOSE_TOO_LARGE);
+		}
+		return ws_close(c, CLOSE_TOO_BIG, session_farewell(CLOSE_TOO_LARGE));
+	}
 	if (c->message || remaining > 0 || !lws_is_final_fragment(c->wsi))
 	{
 		if (!ws_append(c, bytes, len, remaining))
@@ -323,19 +334,38 @@ ws_fragment(Conn *c, const Frame *f, size_t *len)
 	return 1;
 }
 
+static uint16_t
+ws_code(CloseReason reason)
+{
+	switch (reason)
+	{
+		case CLOSE_SHUTDOWN:
+			return CLOSE_GOING_AWAY;
+		case CLOSE_FLOOD:
+		case CLOSE_SLOW:
+			return CLOSE_POLICY;
+		case CLOSE_TOO_LARGE:
+			return CLOSE_TOO_BIG;
+		default:
+			return CLOSE_NORMAL;
+	}
+}
+
 /* The session is over, or the probe is not wanted: nothing waits for the client. */
 void
 ws_hangup(Conn *c, CloseReason reason)
 {
-	uint16_t	code = reason == CLOSE_SHUTDOWN ? CLOSE_GOING_AWAY : reason == CLOSE_FLOOD ? CLOSE_POLICY : CLOSE_NORMAL;
-	uint8_t		frame[] = {0x88, 2, (uint8_t) (code >> 8), (uint8_t) code};
+	Slice		words = slice_cstring(session_farewell(reason));
+	uint16_t	code = ws_code(reason);
+	uint8_t		frame[4 + 123] = {0x88, (uint8_t) (2 + words.len), (uint8_t) (code >> 8), (uint8_t) code};
 
 	c->session = NULL;
 	if (c->dying)
 		return;
+	write_bytes(frame + 4, words);
 	/* A client that cannot take a close frame sees the end of the stream. */
 	if (!lws_partial_buffered(c->wsi))
-		(void) lws_write(c->wsi, frame, sizeof(frame), LWS_WRITE_RAW);
+		(void) lws_write(c->wsi, frame, 4 + words.len, LWS_WRITE_RAW);
 	conn_kill(c);
 }
 

@@ -36,7 +36,11 @@
 	C(REFUSED_BYTES, "refused_max_bytes_per_second") \
 	C(REFUSED_ROOMS, "refused_max_rooms_per_socket") \
 	C(REFUSED_NAMESPACES, "refused_max_namespaces_per_connection") \
-	C(REFUSED_NAME, "refused_event_name")			/* longer than 255 bytes */ \
+	C(REFUSED_NAME, "refused_event_name")		/* longer than 255 bytes */ \
+	C(REFUSED_ROOM_NAME, "refused_room_name") \
+	C(REFUSED_PAYLOAD, "refused_max_payload")	/* POSTs */ \
+	C(REFUSED_URL, "refused_url")				/* longer than 8 kB */ \
+	C(REFUSED_HEADER, "refused_header")			/* longer than 16 kB */ \
 	C(REFUSED_REQUEST, "refused_request")		/* bad HTTP or Engine.IO requests */ \
 	C(DISCONNECT_CLIENT, "disconnect_client")	/* sessions ended by the client */ \
 	C(DISCONNECT_TRANSPORT, "disconnect_transport") \
@@ -45,7 +49,8 @@
 	C(DISCONNECT_FORCED, "disconnect_forced")	/* connect timeout, wrong state */ \
 	C(DISCONNECT_SLOW, "disconnect_slow")		/* over max_queued */ \
 	C(DISCONNECT_EXPIRED, "disconnect_expired")	/* the token expired, or its key was taken away */ \
-	C(DISCONNECT_FLOOD, "disconnect_flood")		/* ten times max_events_per_second or max_bytes_per_second */ \
+	C(DISCONNECT_FLOOD, "disconnect_flood")		/* ten times max_events_per_second or max_bytes_per_second, 64 CONNECTs */ \
+	C(DISCONNECT_TOO_LARGE, "disconnect_too_large")	/* a message over max_payload, attachments over four times that */ \
 	C(DISCONNECT_SERVER, "disconnect_server")	/* by SQL or shutdown */ \
 	C(CALLS, "handler_calls")					/* runs of SQL handlers, joins and connects included */ \
 	C(CALLS_FAILED, "handler_errors")			/* ... that ended in an error */ \

@@ -265,6 +265,7 @@ class Run:
             "short-key": {"jwt_secret": SHORT},
             "list": {"allowed_origins": LIST},
             "any": {"allowed_origins": "*"},
+            "rates": {"max_events_per_second": "10", "max_bytes_per_second": "1000"},
         }
         self.plain = {k: self.w.config.get(k, "") for s in self.settings.values() for k in s}
         self.open_witness()

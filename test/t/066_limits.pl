@@ -204,7 +204,8 @@ $rooms->sql("SELECT rooms.emit('given', 'hello')");
 is_deeply($jon->wait_for(sub { $_[0]{is} eq 'event' && $_[0]{args}[0] ne 'error' })->{args}, ['hello'], '... but those that SQL gives');
 is($rooms->client(%shared, nsp => '/admin')->wait_for('connect_error')->{data}{code}, 'too_many_namespaces', 'namespaces of one connection');
 is($jon->ask('e' x 256)->[0]{error}{code}, 'name_too_long', 'names of events');
-is($jon->ask('room:join', 'r:' . 'x' x 254)->[0]{error}{code}, 'invalid_arguments', 'names of rooms');
-counts($_, 1, "counted: $_") for qw(refused_max_rooms_per_socket refused_max_namespaces_per_connection refused_event_name);
+is($jon->ask('room:join', 'r:' . 'x' x 254)->[0]{error}{code}, 'name_too_long', 'names of rooms');
+counts($_, 1, "counted: $_")
+	for qw(refused_max_rooms_per_socket refused_max_namespaces_per_connection refused_event_name refused_room_name);
 
 done_testing();

@@ -585,6 +585,26 @@ rates(void)
 	CHECK(n == 600 && c->s != NULL);
 	rig_stop();
 
+	unit_case("... and of bytes the same, in events of different sizes");
+	c = start_with_rates(0, 1000);
+	{
+		uint64_t	passed = 0;
+
+		for (int i = 0; i < 61 * 40; i++)
+		{
+			size_t		size = 20 + (size_t) (i * 37 % 200);
+
+			snprintf(text, sizeof(text), "42[\"x\",\"%0*d\"]", (int) size - 8, 0);
+			rig_send(c, text);
+			/* The first second's worth may come at once. */
+			passed += ran() * size;
+			rig_forget(c);
+			rig_wait(25);
+		}
+		CHECK(passed >= 61 * 1000 && passed <= 62 * 1000 + 220 && c->s != NULL);
+	}
+	rig_stop();
+
 	unit_case("namespaces of one connection share its rate, connections do not");
 	c = start_with_rates(2, 0);
 	rig_send(c, "40/admin,{\"user\":\"ada\",\"tenant\":\"x\"}");
@@ -734,6 +754,31 @@ names(void)
 		snprintf(text, sizeof(text), "421[\"%01900d\"]", 0);
 	}
 	CHECK(server_counters(rig.server)[COUNTER_REFUSED_NAME] == 2);
+	rig_stop();
+
+	unit_case("and so has a room's");
+	rig_start();
+	server_use_handlers(rig.server, true);
+	CHECK(rig_set_rules("j / 0* x\n") == WIRE_OK);
+	c = rig_connect(0, "ada", "x");
+	snprintf(text, sizeof(text), "421[\"room:join\",\"%0255d\"]", 0);
+	rig_send(c, text);
+	CHECK(ran() == 1);
+	rig_forget(c);
+	for (int i = 0; i < 3; i++)
+	{
+		static const char *const forms[] = {"42[\"room:join\",\"%0256d\"]", "42[\"room:leave\",\"%01700d\"]",
+		"42[\"room:emit\",\"%0256d\",\"x\"]"};
+		static const char *const events[] = {"room:join", "room:leave", "room:emit"};
+		char		said[200];
+
+		snprintf(text, sizeof(text), forms[i], 0);
+		rig_send(c, text);
+		snprintf(said, sizeof(said), "42[\"error\",{\"event\":\"%s\",\"message\":\"the room's name is too long\","
+				 "\"code\":\"name_too_long\"}]", events[i]);
+		SAID(c, said);
+	}
+	CHECK(server_counters(rig.server)[COUNTER_REFUSED_ROOM_NAME] == 3);
 	rig_stop();
 }
 

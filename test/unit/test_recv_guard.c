@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "unit.h"
+#include "wire/counters.h"
 
 #define MAX_FDS 1024
 
@@ -97,6 +98,80 @@ test_requests(void)
 	guard_take_body(ours);
 	CHECK(pass("GET / HTTP/1.1\r\n\r\n", 18, got));
 	CHECK(guard_websocket(ours));
+}
+
+/* Sends a head of `line` and `rest` bytes in pieces; what recv() then says, and `theirs` was answered. */
+static bool
+refused(size_t line, size_t rest, size_t piece, const char *answer)
+{
+	static char text[40000];
+	static char got[40000];
+	size_t		n = line + rest;
+	ssize_t		k = 0;
+
+	memset(text, 'x', n);
+	text[line - 1] = '\n';
+	begin();
+	for (size_t at = 0; at < n && k >= 0; at += piece)
+	{
+		if (send(theirs, text + at, piece < n - at ? piece : n - at, 0) < 0)
+			return false;
+		k = recv(ours, got, sizeof(got), 0);
+	}
+	if (k >= 0)
+		return answer == NULL && recv(theirs, got, sizeof(got), MSG_DONTWAIT) < 0 && errno == EAGAIN;
+	if (errno != EAGAIN)
+		return false;
+	k = recv(theirs, got, sizeof(got), 0);
+	return answer != NULL && k > 12 && memcmp(got, answer, 12) == 0 && recv(theirs, got, 1, 0) == 0;
+}
+
+static void
+test_heads(void)
+{
+	static const size_t pieces[] = {40000, 1460, 1};
+	static uint64_t counters[GATEWAY_COUNTER_COUNT];
+	static uint8_t got[40000];
+	static uint8_t body[30000];
+
+	guard_set_counters(counters);
+	for (int i = 0; i < 3; i++)
+	{
+		size_t		piece = pieces[i];
+
+		unit_case("a head that is too long is answered, %zu bytes at a time", piece);
+		CHECK(refused(GUARD_URL_MAX, 0, piece, NULL));
+		CHECK(refused(GUARD_URL_MAX + 2, 0, piece, "HTTP/1.1 414"));
+		CHECK(refused(100, GUARD_HEAD_MAX - 100, piece, NULL));
+		CHECK(refused(100, GUARD_HEAD_MAX - 99, piece, "HTTP/1.1 431"));
+	}
+	CHECK(counters[COUNTER_REFUSED_URL] == 3 && counters[COUNTER_REFUSED_HEADER] == 3);
+
+	unit_case("what follows is dropped, so that the answer arrives, but not for ever");
+	for (int i = 0; i < 300; i++)
+	{
+		CHECK(send(theirs, body, sizeof(body), 0) == sizeof(body));
+		CHECK(recv(ours, got, sizeof(got), 0) == -1);
+		if (errno != EAGAIN)
+		{
+			CHECK(errno == ECONNRESET && i > 200);
+			break;
+		}
+	}
+	CHECK(errno == ECONNRESET);
+
+	unit_case("bodies and further requests on the connection have nothing to do with it");
+	begin();
+	CHECK(pass("POST / HTTP/1.1\r\n\r\n", 19, got) && guard_take_request(ours));
+	guard_expect_body(ours, true);
+	CHECK(pass(body, sizeof(body), got));
+	guard_take_body(ours);
+	CHECK(pass(body, sizeof(body), got));
+	guard_take_body(ours);
+	guard_expect_body(ours, false);
+	for (int i = 0; i < 2000; i++)
+		CHECK(pass("GET / HTTP/1.1\r\n\r\n", 18, got) && guard_take_request(ours));
+	guard_set_counters(NULL);
 }
 
 /* A masked frame of each length form, then an unmasked one. */
@@ -183,6 +258,7 @@ main(void)
 {
 	guard_init(MAX_FDS);
 	test_requests();
+	test_heads();
 	test_frames();
 	test_strangers();
 	guard_close(ours);

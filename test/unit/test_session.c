@@ -702,7 +702,7 @@ connecting(void)
 			tried = server_counters(rig.server)[COUNTER_CONNECTS] +
 				server_counters(rig.server)[COUNTER_REFUSED_AUTH] +
 				server_counters(rig.server)[COUNTER_REFUSED_NAMESPACE] - before;
-			CHECK(tried >= 10 && tried <= 64);
+			CHECK(tried >= 10 && tried <= 64 && c->reason == CLOSE_FLOOD);
 		}
 	}
 	rig_stop();
@@ -821,7 +821,8 @@ binary(void)
 			rig_send_binary(c, kilobyte, sizeof(kilobyte));
 		CHECK(c->s != NULL);
 		rig_send_binary(c, kilobyte, sizeof(kilobyte));
-		SAID(c, "closed(forced server close)");
+		SAID(c, "closed(transport error)");
+		CHECK(server_counters(rig.server)[COUNTER_DISCONNECT_TOO_LARGE] == 1);
 	}
 	rig_stop();
 
