@@ -270,6 +270,7 @@ connect_socket(Session *s, const SioPacket *p)
 	}
 	else if (server->use_handlers && !caller_auth_fits(p->json))
 	{
+		server->counters[COUNTER_REFUSED_AUTH_SIZE]++;
 		send_connect_error(s, p->nsp, &too_large);
 		identity_clear(&identity);
 	}

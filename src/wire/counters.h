@@ -25,6 +25,7 @@
 	C(PACKETS_IN, "packets_in")					/* Engine.IO packets from clients */ \
 	C(REFUSED_ORIGIN, "refused_origin") \
 	C(REFUSED_AUTH, "refused_auth")				/* CONNECTs refused for want of a good token */ \
+	C(REFUSED_AUTH_SIZE, "refused_auth_size")	/* ... with more than 4 kB beside the token */ \
 	C(REFUSED_NAMESPACE, "refused_namespace") \
 	C(REFUSED_MAX_CONNECTIONS, "refused_max_connections") \
 	C(REFUSED_PER_USER, "refused_max_connections_per_user")	/* CONNECTs */ \

@@ -659,6 +659,7 @@ life(void)
 			SAID(a, i == 0 ? "44{\"message\":\"no\",\"data\":{\"code\":\"PT403\"}}" :
 				 "44{\"message\":\"Auth payload too large\",\"data\":{\"code\":\"auth_too_large\"}}");
 		}
+		CHECK(server_counters(rig.server)[COUNTER_REFUSED_AUTH_SIZE] == 1);
 	}
 
 	unit_case("more leaves during on_connect than are remembered: no further room");
