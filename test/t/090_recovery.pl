@@ -145,16 +145,19 @@ my $kim = arrive('kim', 'websocket', recovery => JSON::PP::false);
 ok(!exists $kim->{was}{pid}, 'recovery: false: no pid');
 $rooms->sql("SELECT rooms.notify_user('kim', '1')");
 is_deeply($kim->event, ['notification:new', 1], '... and no offset');
-for my $transport ('polling', 'websocket')
+for my $case (map { my $transport = $_; map { [ $transport, $_ ] } '{"recovery": false}', '{}' } 'polling', 'websocket')
 {
+	my ($transport, $auth) = @$case;
 	my ($out, $err) = ('', '');
-	my $client = IPC::Run::start(['/usr/bin/python3', "$Rooms::CLIENT_DIR/client.py", $rooms->url, Rooms::token(sub => 'py'), $transport, '{"recovery": false}'],
+	my $client = IPC::Run::start(['/usr/bin/python3', "$Rooms::CLIENT_DIR/client.py", $rooms->url, Rooms::token(sub => 'py'), $transport, $auth],
 		'>', \$out, '2>', \$err, IPC::Run::timeout(60));
 	$client->pump until $out =~ /connect/;
 	$rooms->sql("SELECT rooms.notify_user('py', '1'), rooms.emit('user:py', 'end')");
 	$client->finish;
-	is_deeply([map { $Rooms::JSON->decode($_) } split /\n/, $out], [{ connect => JSON::PP::true }, { event => ['notification:new', 1] }],
-		"... python3-socketio by $transport, on the same server") or diag($err);
+	my @said = map { $Rooms::JSON->decode($_) } split /\n/, $out;
+	like(pop @{ $said[1]{event} }, qr/^[0-9a-f.]+$/, "python3-socketio by $transport, on the same server: an offset") if $auth eq '{}';
+	is_deeply(\@said, [{ connect => JSON::PP::true }, { event => ['notification:new', 1] }],
+		"... python3-socketio by $transport, on the same server, with auth $auth") or diag($err);
 }
 
 # Not all of it is known.

@@ -1,5 +1,6 @@
-# Clients behind a proxy that cuts their connections at any byte, in frames,
-# answers and upgrades, while 8 writers commit and roll back.  Each client gets
+# Clients behind proxies that cut their connections at any byte, in frames,
+# answers and upgrades, and clients that are stopped, while 8 writers commit and
+# roll back.  Each client gets
 # what one gets that was never cut off: all, once, in order; unless it is told
 # that it was not recovered.
 use strict;
@@ -10,7 +11,8 @@ use Test::More;
 
 my $writers = 8;
 my $seconds = $ENV{ROOMS_VARIANT} eq 'asan' ? 5 : 10;
-my $rooms = Rooms->new('main', conf => "max_prepared_transactions = 20\npg_rooms.recovery_window = '2min'\npg_rooms.max_queued = '512MB'\n");
+my $rooms = Rooms->new('main', conf => "max_prepared_transactions = 20\npg_rooms.recovery_window = '2min'\npg_rooms.max_queued = '512MB'\n"
+	. "pg_rooms.ping_interval = '2s'\npg_rooms.ping_timeout = '2s'\n");
 my $node = $rooms->node;
 $rooms->sql(q{
 	CREATE TABLE said (writer int, n int GENERATED ALWAYS AS IDENTITY);
@@ -44,32 +46,41 @@ COMMIT;
 \endif
 SQL
 
-# A proxy for each kind of client.
-my @kinds = (['polling', 'websocket'], ['websocket'], ['polling']);
-my $proxy = bless { id => 'proxy', driver => Rooms::driver(), seen => [] }, 'Rooms::Client';
-$proxy->{driver}{clients}{proxy} = $proxy;
-$proxy->{driver}->command(op => 'proxy', id => 'proxy', to => $rooms->port, least => 100, most => 6000);
-my $url = 'http://127.0.0.1:' . $proxy->wait_for('proxy')->{port};
+# Who fails, and how.  The last ones are stopped until the server has given them up.
+my %through = (
+	'cut at any byte' => $rooms->proxy(least => 100, most => 6000),
+	'reset' => $rooms->proxy(least => 100, most => 6000, reset => JSON::PP::true),
+	'cut in the upgrade' => $rooms->proxy(upgrade => JSON::PP::true));
+my $stopped = Rooms::Driver->new;
 my $whole = $rooms->client(claims => { sub => 'whole', tenant_id => 1 }, transports => ['websocket']);
-my @cut = map { $rooms->client(claims => { sub => 'cut', tenant_id => 1 }, transports => $_, url => $url) } @kinds;
-$_->wait_for('connect') for $whole, @cut;
+my @failing = map {
+	my ($how, @transports) = @$_;
+	my $client = $rooms->client(claims => { sub => 'failing', tenant_id => 1 }, transports => \@transports,
+		$through{$how} ? (url => $through{$how}{url}) : (driver => $stopped));
+	$client->{name} = "$how, " . join(' and ', @transports);
+	$client;
+} (map { my $how = $_; map { [ $how, @$_ ] } [ 'polling', 'websocket' ], ['websocket'], ['polling'] } 'cut at any byte', 'reset'),
+	[ 'cut in the upgrade', 'polling', 'websocket' ], [ 'stopped', 'websocket' ], [ 'stopped', 'polling' ];
+$_->wait_for('connect') for $whole, @failing;
 
-$node->command_ok(
-	['pgbench', '-n', '-c', $writers, '-T', $seconds, '-R', 200, '-f', $script, '-h', $node->host, '-p', $node->port, 'postgres'],
-	"$writers writers for $seconds s");
-$proxy->{driver}->command(op => 'spare', id => 'proxy');
+my $pgbench = IPC::Run::start(
+	['pgbench', '-n', '-c', $writers, '-T', $seconds, '-R', 200, '-f', $script, '-h', $node->host, '-p', $node->port, 'postgres'], '>', \my $out, '2>&1');
+$stopped->kill('STOP');
+ok($node->poll_query_until('postgres', "SELECT value >= 2 FROM rooms.stats WHERE name = 'disconnect_ping_timeout'"), 'clients that are stopped are given up');
+$stopped->kill('CONT');
+ok($pgbench->finish, "$writers writers for $seconds s") or diag($out);
+$_->do('spare') for values %through;
 $rooms->sql("SELECT rooms.emit_all('end')");
 
 my @all = map { $_->[1] } $whole->events_until('end');
 is(join(' ', sort { $a <=> $b } @all), $rooms->sql("SELECT string_agg(n::text, ' ' ORDER BY n) FROM said"), scalar(@all) . ' messages: what was committed');
 my %place = map { $all[$_] => $_ } 0 .. $#all;
-for my $i (0 .. $#cut)
+for my $client (@failing)
 {
-	my $name = join ' and ', @{ $kinds[$i] };
 	my ($next, $recovered, $refused, $told, @wrong) = (0, 0, 0, 0);
 	for (;;)
 	{
-		my $seen = $cut[$i]->wait_for(sub { $_[0]{is} =~ /^(event|connect)$/ });
+		my $seen = $client->wait_for(sub { $_[0]{is} =~ /^(event|connect)$/ });
 		if ($seen->{is} eq 'connect')
 		{
 			$seen->{recovered} ? $recovered++ : $refused++;
@@ -82,7 +93,7 @@ for my $i (0 .. $#cut)
 		$next = $place + 1;
 		last if $seen->{args}[0] eq 'end';
 	}
-	is_deeply(\@wrong, [], "$name: nothing missing, phantom, twice or out of order");
+	is_deeply(\@wrong, [], "$client->{name}: nothing missing, phantom, twice or out of order");
 	# How many depends on the machine; the others were told.
 	cmp_ok($recovered, '>', 0, "... with $recovered recoveries ($refused refused and told)");
 }

@@ -4,7 +4,7 @@ use warnings;
 use Rooms;
 use Test::More;
 
-my $rooms = Rooms->new('main', handlers => 1, conf => "restart_after_crash = on\npg_rooms.recovery_window = '10s'\n");
+my $rooms = Rooms->new('main', handlers => 1, init => { allows_streaming => 1 }, conf => "restart_after_crash = on\npg_rooms.recovery_window = '10s'\n");
 my $node = $rooms->node;
 $rooms->sql(<<'SQL');
 CREATE TABLE log (n int GENERATED ALWAYS AS IDENTITY, what text);
@@ -25,6 +25,20 @@ $lost->wait_for('connect');
 
 my $n = 0;
 sub say { my ($room) = @_; $n++; $rooms->sql("SELECT rooms.emit('$room', 'n', to_jsonb($n))"); return $n }
+
+# What a client hears until it has connected again, and of so many messages.
+sub heard
+{
+	my ($client, $count) = @_;
+	my ($connect, @heard);
+	while (@heard < $count || !$connect)
+	{
+		my $seen = $client->wait_for(sub { $_[0]{is} =~ /^(event|connect)$/ });
+		if ($seen->{is} eq 'connect') { $connect = $seen }
+		else { push @heard, $seen->{args}[1] }
+	}
+	return ($connect, @heard);
+}
 
 # AddressSanitizer would report a SEGV as a finding.
 my $crash = $ENV{ROOMS_VARIANT} eq 'asan' ? 'ABRT' : 'SEGV';
@@ -48,13 +62,7 @@ for my $what ('gateway KILL', "gateway $crash", 'worker TERM', 'server fast', 's
 	for my $transport (sort keys %clients)
 	{
 		my $client = $clients{$transport};
-		my ($connect, @heard);
-		while (@heard < @said || !$connect)
-		{
-			my $seen = $client->wait_for(sub { $_[0]{is} =~ /^(event|connect)$/ });
-			if ($seen->{is} eq 'connect') { $connect = $seen }
-			else { push @heard, $seen->{args}[1] }
-		}
+		my ($connect, @heard) = heard($client, scalar @said);
 		is_deeply(\@heard, \@said, "$what, $transport: all that was committed, once, in order");
 		ok($connect->{recovered}, '... recovered');
 		is($connect->{sid}, $sid{$transport}, '... as the same socket');
@@ -66,4 +74,25 @@ for my $what ('gateway KILL', "gateway $crash", 'worker TERM', 'server fast', 's
 	}
 }
 is($rooms->sql("SELECT count(*) FROM log WHERE what = 'lost left 127.0.0.1'"), 1, '... once');
+
+# ---- on a standby ----
+$node->backup('b');
+my $copy = PostgreSQL::Test::Cluster->new('standby');
+$copy->init_from_backup($node, 'b', has_streaming => 1);
+my $standby = Rooms->adopt($copy);
+$copy->start;
+my $client = $standby->client(claims => { sub => 'standby', tenant_id => 1 }, transports => ['websocket']);
+my $sid = $client->wait_for('connect')->{sid};
+for my $what ('gateway', 'worker', 'immediate')
+{
+	my @said = say('tenant:1');
+	if ($what eq 'immediate') { $copy->stop('immediate') }
+	else { kill $what eq 'gateway' ? 'KILL' : 'TERM', $standby->pid_of($what) }
+	push @said, say('tenant:1');
+	$copy->start if $what eq 'immediate';
+	push @said, say('tenant:1');
+	my ($connect, @heard) = heard($client, scalar @said);
+	is_deeply(\@heard, \@said, "standby, $what: all that was committed, once, in order");
+	is_deeply([ $connect->{recovered}, $connect->{sid} ], [ JSON::PP::true, $sid ], '... recovered as the same socket');
+}
 done_testing();
