@@ -4,7 +4,7 @@ import { useState } from 'react';
 
 interface Props { label: string; unit: string; values: { at: string; value: number }[]; colour: string }
 
-const W = 640, H = 200, LEFT = 38, BOTTOM = 22, TOP = 8;
+const W = 640, H = 200, LEFT = 46, BOTTOM = 22, TOP = 8;
 
 /** One line over time, with the value under the pointer; the last one otherwise. */
 export function Chart({ label, unit, values, colour }: Props) {
@@ -29,7 +29,7 @@ export function Chart({ label, unit, values, colour }: Props) {
           setAt(Math.min(values.length - 1, Math.max(0, i)));
         }}>
         {[0, 0.5, 1].map((part) => (
-          <g key={part}><line className="grid" x1={LEFT} x2={W - 6} y1={y(top * part)} y2={y(top * part)} /><text x={LEFT - 8} y={y(top * part) + 4} textAnchor="end">{top * part}</text></g>
+          <g key={part}><line className="grid" x1={LEFT} x2={W - 6} y1={y(top * part)} y2={y(top * part)} /><text x={LEFT - 8} y={y(top * part) + 4} textAnchor="end">{short(top * part)}</text></g>
         ))}
         <text x={LEFT} y={H - 5}>{time(values[0])}</text><text x={W - 6} y={H - 5} textAnchor="end">{time(values[values.length - 1])}</text>
         <path className="area" d={`${line}L${x(values.length - 1)} ${y(0)}L${LEFT} ${y(0)}Z`} />
@@ -40,6 +40,8 @@ export function Chart({ label, unit, values, colour }: Props) {
     </figure>
   );
 }
+
+const short = (n: number) => (n >= 10_000 ? `${n / 1000}k` : String(n));
 
 function nice(max: number) {
   const step = 10 ** Math.floor(Math.log10(Math.max(max, 1)));
