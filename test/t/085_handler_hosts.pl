@@ -26,7 +26,10 @@ CREATE TABLE written (n int);
 GRANT INSERT ON written TO gateway;
 CREATE FUNCTION work(n int) RETURNS int SECURITY DEFINER LANGUAGE sql AS
 	$$INSERT INTO written VALUES (n); SELECT rooms.emit(rooms.current_sid(), 'done', to_jsonb(n)); SELECT n$$;
-SELECT rooms.on_event('work', 'work');
+CREATE TABLE gone (who text);
+GRANT INSERT ON gone TO gateway;
+CREATE FUNCTION depart(reason text) RETURNS void LANGUAGE sql AS 'INSERT INTO gone VALUES (rooms.current_user_id())';
+SELECT rooms.on_event('work', 'work'), rooms.on_disconnect('depart');
 SQL
 $node->wait_for_catchup($standby_node);
 
@@ -54,7 +57,15 @@ SQL
 is_deeply([map { $_->[0] } $ada->events_until('end')], ['in'], "sockets_join and sockets_leave reach a standby's sockets");
 
 # Promoted, with its own server the only one that can write.
+my $cyd = $standby->client(claims => { sub => 'cyd' });
+$cyd->wait_for('connect');
 $node->stop('immediate');
+# While it is away: all that waits is answered in time, and on_disconnect stays.
+$cyd->disconnect;
+my $began = time;
+$ada->tell('work', $_) for 1 .. 8;
+is_deeply([map { $ada->answer->[0]{error}{code} } 1 .. 8], [('unavailable') x 8], 'without a database events are answered');
+cmp_ok(time - $began, '<', 12, '... all of them in about handler_timeout');
 $standby_node->promote;
 $standby_node->poll_query_until('postgres', 'SELECT NOT pg_is_in_recovery()');
 # Asks until it is not an error any more.
@@ -67,6 +78,7 @@ sub becomes
 	return $answer;
 }
 is(becomes($ada, 51), 51, 'after a promotion handlers find the new primary');
+ok($standby_node->poll_query_until('postgres', "SELECT EXISTS (SELECT FROM gone WHERE who = 'cyd')"), '... and on_disconnect runs of who left before');
 
 # By name: looked up by the gateway; one address after the other is tried.
 $node->append_conf('postgresql.conf', sprintf "pg_rooms.handler_conninfo = 'host=localhost port=%s user=gateway'\n", $node->port);
@@ -85,11 +97,11 @@ $node->reload;
 is(becomes($bob, 54), 54, 'one of several hosts is enough');
 
 # One that takes connections and says nothing.
-my $silent = IO::Socket::INET->new(Listen => 5, LocalAddr => '127.0.0.1') or die;
+my $silent = IO::Socket::INET->new(Listen => 5, LocalAddr => '127.0.0.1', Timeout => $Rooms::TIMEOUT) or die;
 $node->append_conf('postgresql.conf', sprintf "pg_rooms.handler_conninfo = 'host=127.0.0.1,127.0.0.1 port=%s,%s user=gateway connect_timeout=2'\n",
 	$silent->sockport, $node->port);
 $node->reload;
-my $caller = $silent->accept;
+ok(my $caller = $silent->accept, 'a host that is silent is tried');
 is(becomes($bob, 55), 55, '... also when another one is silent');
 
 # By TLS, with a certificate that the sandbox has to let be read.
