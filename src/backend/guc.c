@@ -55,6 +55,7 @@ char	   *rooms_tenant_claim;
 char	   *rooms_role_claim;
 int			rooms_ping_interval;
 int			rooms_ping_timeout;
+int			rooms_request_timeout;
 int			rooms_connect_timeout;
 int			rooms_upgrade_timeout;
 int			rooms_max_payload;
@@ -165,9 +166,13 @@ static const IntSetting int_settings[] = {
 		"Time a client has to answer a ping before its connection is closed.",
 		"Engine.IO's pingTimeout.",
 		&rooms_ping_timeout, 20 * 1000, 10, DAY_MS, PGC_SIGHUP, GUC_UNIT_MS, 1},
+	{"pg_rooms.request_timeout",
+		"Time a connection has for its TLS handshake and the head of a request.",
+		"The body may take as long again, and the time that 16 kB a second need.",
+		&rooms_request_timeout, 10 * 1000, 10, 60 * 1000, PGC_SIGHUP, GUC_UNIT_MS, 1},
 	{"pg_rooms.connect_timeout",
 		"Time a new connection has to join a namespace before it is closed.",
-		"Socket.IO's connectTimeout. A TLS handshake may take as long.",
+		"Socket.IO's connectTimeout.",
 		&rooms_connect_timeout, 45 * 1000, 10, DAY_MS, PGC_SIGHUP, GUC_UNIT_MS, 1},
 	{"pg_rooms.upgrade_timeout",
 		"Time an upgrade from polling to WebSocket may take.",

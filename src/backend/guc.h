@@ -33,6 +33,7 @@ extern char *rooms_tenant_claim;
 extern char *rooms_role_claim;
 extern int	rooms_ping_interval;
 extern int	rooms_ping_timeout;
+extern int	rooms_request_timeout;
 extern int	rooms_connect_timeout;
 extern int	rooms_upgrade_timeout;
 extern int	rooms_max_payload;

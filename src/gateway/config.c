@@ -42,6 +42,7 @@ static const Setting settings[] = {
 	SETTING("cors_credentials", SETTING_BOOL, cors_credentials),
 	SETTING("ping_interval", SETTING_UINT32, server.ping_interval),
 	SETTING("ping_timeout", SETTING_UINT32, server.ping_timeout),
+	SETTING("request_timeout", SETTING_UINT32, request_timeout),
 	SETTING("connect_timeout", SETTING_UINT32, server.connect_timeout),
 	SETTING("upgrade_timeout", SETTING_UINT32, server.upgrade_timeout),
 	SETTING("max_payload", SETTING_UINT32, server.max_payload),

@@ -26,6 +26,7 @@ typedef struct Config
 	bool		cors_credentials;
 	const char *trusted_proxies;	/* "" or a comma-separated list */
 	uint32_t	max_pending_handshakes; /* 0: no limit */
+	uint32_t	request_timeout; /* ms */
 	bool		sandbox;
 	ServerOptions server;
 	AuthSettings auth;

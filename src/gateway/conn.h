@@ -29,6 +29,7 @@ typedef struct Conn
 	int			fd;
 	bool		dying;			/* to be closed by libwebsockets at its next turn */
 	bool		settled;		/* it has sent a whole request */
+	Timer		deadline;		/* for what it is sending: a TLS handshake and a head, or a body */
 	Held	   *held;			/* the acceptor's */
 
 	/* WebSocket */
@@ -61,13 +62,17 @@ struct Listener
 
 	RequestSettings settings;
 	int			root;			/* document_root's descriptor, or -1 */
-	uint32_t	connect_timeout;	/* ms */
+	uint32_t	request_timeout;	/* ms */
+	TimerWheel	deadlines;
 
 	uint8_t		scratch[WRITE_MAX]; /* frames of one write, put together */
 };
 
 /* Closes the connection soon, from wherever; no callback of it is running afterwards. */
 extern void conn_kill(Conn *c);
+
+/* The client has until then to send what it has begun; 0: no hurry. */
+extern void conn_set_deadline(Conn *c, uint64_t at);
 
 /* ---- http.c: each gives what the libwebsockets callback is to return ---- */
 

@@ -22,7 +22,7 @@
  *
  * Hostile clients: a body is kept only as far as it has arrived and as long as
  * its session lives, one of more than max_payload is refused by its length, a
- * slow one meets libwebsockets' timeout between two pieces and ours for all.
+ * slow one meets the connection's deadline.
  */
 #include "gateway/conn.h"
 
@@ -41,8 +41,7 @@
 #define MAX_PARAMETERS		32
 #define PARAMETER_MAX		1024
 #define FIELD_MAX			4096
-#define BODY_MS				20000	/* a whole body may take so long ... */
-#define BODY_BYTES_PER_MS	16		/* ... and the time that this rate needs */
+#define BODY_BYTES_PER_MS	16		/* a body may take request_timeout and the time that this rate needs */
 #define ANSWER_TIMEOUT_S	60
 #define PARK_BATCH			64
 
@@ -91,10 +90,11 @@ http_begin(Conn *c, const char *path, size_t len)
 	h->file = -1;
 	h->path = xstrndup(path, len);
 	h->body_expected = expected;
-	h->body_by = uv_now(l->loop) + BODY_MS + expected / BODY_BYTES_PER_MS;
 	h->close = expected > l->settings.max_payload;
 	h->state = expected > 0 ? HTTP_READING : HTTP_WAITING;
 	guard_expect_body(c->fd, expected > 0);
+	if (expected > 0)
+		conn_set_deadline(c, uv_now(l->loop) + l->request_timeout + expected / BODY_BYTES_PER_MS);
 	http_read_request(c->wsi, &h->request, &l->settings);
 	request_cors(&h->request, &l->settings, h->cors);
 
@@ -117,7 +117,7 @@ http_body(Conn *c, const void *bytes, size_t len)
 	Http	   *h = c->http;
 
 	guard_take_body(c->fd);
-	if (!h || len > h->body_expected - h->body_len || uv_now(c->listener->loop) > h->body_by)
+	if (!h || len > h->body_expected - h->body_len)
 		return -1;
 	if (h->state == HTTP_READING)
 	{
@@ -140,6 +140,7 @@ http_body_complete(Conn *c)
 	Http	   *h = c->http;
 
 	guard_expect_body(c->fd, false);
+	conn_set_deadline(c, 0);
 	if (!h)
 		return 0;				/* an empty body, answered already */
 	if (h->state == HTTP_READING)
@@ -459,6 +460,7 @@ http_finish(Conn *c)
 	polling_sent(c->http);
 	http_free(c->http);
 	c->http = NULL;
+	conn_set_deadline(c, uv_now(c->listener->loop) + c->listener->request_timeout);	/* for the next request */
 	return close_it || lws_http_transaction_completed(c->wsi) ? -1 : 0;
 }
 

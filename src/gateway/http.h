@@ -39,7 +39,6 @@ typedef struct Http
 	size_t		body_len;
 	size_t		body_space;
 	size_t		body_expected;
-	uint64_t	body_by;		/* when all of it must be here, in the loop's time */
 
 	uint8_t    *out;			/* head and body of the answer */
 	size_t		out_len;

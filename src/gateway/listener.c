@@ -28,9 +28,9 @@
 #define RX_BUFFER			1024	/* per connection: the largest part of its memory */
 #define READ_BUFFER			(SSL3_RT_MAX_PLAIN_LENGTH + 1024)
 #define MAX_HEADER_BYTES	GUARD_HEAD_MAX
-#define HEADER_TIMEOUT_S	10		/* to send a request's head, from its first silence */
+#define HEADER_TIMEOUT_S	70		/* our own deadlines come earlier */
 #define BODY_TIMEOUT_S		20		/* between two pieces of a body */
-#define KEEPALIVE_S			20
+#define KEEPALIVE_S			70
 #define CONNECTIONS_SPARE	64
 #define DESCRIPTORS_SPARE	64		/* for everything that is no client */
 
@@ -73,6 +73,7 @@ listener_new(uv_loop_t *loop, const char **error, const char **hint)
 		return NULL;			/* the process is about to exit */
 	}
 	l->acceptor = acceptor_new(loop, listener_accepted, l);
+	timer_wheel_init(&l->deadlines, uv_now(loop));
 	return l;
 }
 
@@ -187,7 +188,7 @@ listener_configure(Listener *l, const Config *c, const char **what, const char *
 	l->tls = tls;
 	if (tls)
 		tls_context_forget(l->tls_context);
-	l->connect_timeout = c->server.connect_timeout;
+	l->request_timeout = c->request_timeout;
 	free(l->settings.path);
 	free(l->settings.allowed_origins);
 	free(l->settings.trusted_proxies);
@@ -293,8 +294,32 @@ listener_accepted(void *ctx, int fd, const char *address, Held *held)
 		return;
 	}
 	lws_set_opaque_user_data(c->wsi, c);
-	if (l->tls && !SSL_is_init_finished(lws_get_ssl(c->wsi)))
-		lws_set_timeout(c->wsi, PENDING_TIMEOUT_SSL_ACCEPT, (int) ((l->connect_timeout + 999) / 1000));
+	conn_set_deadline(c, uv_now(l->loop) + l->request_timeout);
+}
+
+static void
+conn_too_slow(Timer *t, uint64_t now)
+{
+	(void) now;
+	conn_kill((Conn *) ((char *) t - offsetof(Conn, deadline)));
+}
+
+void
+conn_set_deadline(Conn *c, uint64_t at)
+{
+	TimerWheel *wheel = &c->listener->deadlines;
+
+	c->deadline.fire = conn_too_slow;
+	if (at == 0)
+		timer_clear(wheel, &c->deadline);
+	else
+		timer_set(wheel, &c->deadline, at);
+}
+
+void
+listener_tick(Listener *l)
+{
+	timer_wheel_run(&l->deadlines, uv_now(l->loop));
 }
 
 void
@@ -311,6 +336,7 @@ conn_kill(Conn *c)
 static void
 conn_free(Conn *c)
 {
+	conn_set_deadline(c, 0);
 	guard_close(c->fd);
 	acceptor_closed_one(c->listener->acceptor, c->held, c->settled);
 	if (c->upgrade)
@@ -330,10 +356,11 @@ listener_setup_tls(Listener *l, SSL_CTX *context)
 	return tls_context_setup(context, &l->tls) ? 0 : -1;
 }
 
-/* Its first request is here: from now on it is no pending handshake. */
+/* A request is here: from the first on it is no pending handshake. */
 static void
 conn_settle(Conn *c)
 {
+	conn_set_deadline(c, 0);
 	if (c->settled)
 		return;
 	c->settled = true;

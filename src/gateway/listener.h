@@ -37,6 +37,9 @@ extern bool listener_configure(Listener *l, const Config *c, const char **what, 
 /* Takes the sockets over and closes the ones held before; count may be 0. */
 extern void listener_listen(Listener *l, const int *fds, int count);
 
+/* Closes the connections that are too slow; to be called once a second. */
+extern void listener_tick(Listener *l);
+
 extern uint32_t listener_connections(const Listener *l);
 
 /* Stops accepting and closes everything; run the loop a few turns, then free. */

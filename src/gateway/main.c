@@ -588,6 +588,7 @@ on_second(uv_timer_t *timer)
 	if (!g->server || g->leaving)
 		return;
 	server_tick(g->server, uv_now(&g->loop));
+	listener_tick(g->listener);
 	worker_link_stats(g->link, server_counters(g->server));
 }
 

@@ -27,7 +27,7 @@ SECRET = "a secret of at least thirty-two bytes"
 DEFAULTS = {
     "path": "/socket.io/", "namespaces": "/", "document_root": "", "allowed_origins": "",
     "cors_credentials": "off", "sandbox": "on", "ping_interval": "25000", "ping_timeout": "20000",
-    "connect_timeout": "45000", "upgrade_timeout": "10000", "max_payload": "1000000",
+    "request_timeout": "10000", "connect_timeout": "45000", "upgrade_timeout": "10000", "max_payload": "1000000",
     "max_connections": "20000", "max_queued": str(4 << 20),
     "recovery_window": "0", "history_size": str(64 << 20), "jwt_secret": SECRET,
     "jwt_leeway": "30000", "allow_anonymous": "off", "user_claim": "userId,user_id,sub",

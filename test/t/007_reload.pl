@@ -153,6 +153,9 @@ my @settings = (
 		fares(q{rooms.notify_tenant('a', '1'), rooms.notify_tenant('b', '2')}, claims => { sub => 'u', tenant_id => 'a', firm => 'b' }) } ],
 	[ ping_interval => '2s', 'reloaded', 1000, 2000, sub { handshake()->{pingInterval} } ],
 	[ ping_timeout => '3s', 'reloaded', 20000, 3000, sub { handshake()->{pingTimeout} } ],
+	[ request_timeout => '50ms', 'reloaded', 'open', 'closed', sub {
+		my $silent = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $rooms->port) or die;
+		return IO::Select->new($silent)->can_read(4) ? 'closed' : 'open' } ],
 	[ connect_timeout => '50ms', 'reloaded', 'open', 'closed', \&stays_open ],
 	[ upgrade_timeout => '50ms', 'reloaded', 'waits', 'given up', \&upgrade_waits ],
 	[ max_payload => '1000', 'reloaded', '1000000 200', '1000 413', sub {

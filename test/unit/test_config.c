@@ -14,7 +14,7 @@ typedef struct Pair
 
 /* Everything that must be there. */
 static const Pair complete[] = {
-	{"ping_interval", "25000"}, {"ping_timeout", "20000"}, {"connect_timeout", "45000"},
+	{"ping_interval", "25000"}, {"ping_timeout", "20000"}, {"connect_timeout", "45000"}, {"request_timeout", "10000"},
 	{"upgrade_timeout", "10000"}, {"max_payload", "1000000"}, {"max_connections", "10000"},
 	{"max_queued", "4194304"}, {"recovery_window", "0"}, {"history_size", "67108864"}, {"jwt_leeway", "30000"},
 	{"max_connections_per_user", "100"}, {"max_connections_per_ip", "1000"}, {"max_handshakes_per_second", "100"},
