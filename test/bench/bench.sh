@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Measures pg_rooms beside what one would use instead, and prints one table.
 #
-#   bench.sh [SCENARIO ...]      s1 s2 s2b s3 s4 s5 s6; all of them unless named
+#   bench.sh [SCENARIO ...]      s1 s2 s2b s3 s4 s5 s6 s7; all of them unless named
 #
 #   STAGE_BIN   bin directory of a relocatable PostgreSQL with the extension
 #               (test/tools/stage.sh makes one); made here when not set
 #   TARGETS     comma-separated names of targets.json (pg_rooms,sio-pg,bun-native)
 #   RUNS        how often each scenario is run; the table has medians (1)
-#   CONNS       idle connections of s4 (10000, or what the file limit allows)
+#   CONNS       idle connections of s4 and s7 (10000, or what the file limit allows)
 #   RESULTS     file that the results are appended to (build/bench/results.jsonl, emptied first)
 #   PERF        a directory: each scenario of pg_rooms is profiled with perf into it
 #
@@ -20,7 +20,7 @@ cd "$(dirname "$0")"
 here=$PWD root=$(cd ../.. && pwd)
 
 scenarios=("$@")
-[ ${#scenarios[@]} -gt 0 ] || scenarios=(s1 s2 s2b s3 s4 s5 s6)
+[ ${#scenarios[@]} -gt 0 ] || scenarios=(s1 s2 s2b s3 s4 s5 s6 s7)
 targets=${TARGETS:-pg_rooms,sio-pg,bun-native}
 build=$root/build/bench
 mkdir -p "$build"
@@ -128,7 +128,7 @@ common=(--bin "$build" --mods "$build" --bun "$bun" --port "$peer_port" --rooms-
 for s in "${scenarios[@]}"; do
 	echo "-- $s"
 	extra=()
-	[ "$s" != s4 ] || extra=(--conns "$conns")
+	[[ $s != s[47] ]] || extra=(--conns "$conns")
 	python3 "$here/run.py" "$s" "$targets" "${common[@]}" "${extra[@]}"
 	if [ -n "${PERF:-}" ]; then
 		pids=$(psql -XAtq "$BENCH_PG" -c "SELECT string_agg(pid::text, ',') FROM rooms.processes")

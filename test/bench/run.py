@@ -66,7 +66,7 @@ def server(name, t):
     if "cmd" not in t:
         yield A.rooms_port, with_children([int(x) for x in psql(t["pid_sql"]).split()])
         return
-    env = dict(os.environ, PORT=str(A.port), JWT_SECRET=A.secret, PGURL=A.pg, NODE_ENV="production")
+    env = dict(os.environ, PORT=str(A.port), JWT_SECRET=A.secret, PGURL=A.pg, NODE_ENV="production", RECOVERY="1" if A.scenario == "s7" else "")
     p = subprocess.Popen([A.bun if c == "bun" else c for c in t["cmd"]], cwd=A.mods, env=env, stdout=subprocess.PIPE, text=True)
     try:
         while True:
@@ -98,7 +98,7 @@ class Load:
         if A.postmaster:
             cmd += ["--aux-pid", str(A.postmaster)]
         for k, v in kw.items():
-            cmd += ["--" + k.replace("_", "-"), str(v)]
+            cmd += ["--" + k.replace("_", "-")] + ([] if v is True else [str(v)])
         self.p = subprocess.Popen(cmd, stdout=subprocess.PIPE, text=True)
 
     def expect(self, n):
@@ -106,10 +106,21 @@ class Load:
             f.seek(24)
             f.write(struct.pack("<Q", n))
 
+    def phase(self, n):
+        with open(self.ctl, "r+b") as f:
+            f.seek(40)
+            f.write(struct.pack("<Q", n))
+
     def wait_ready(self):
+        self.wait_until(8, 1)
+
+    def wait_received(self, n):
+        self.wait_until(16, n)
+
+    def wait_until(self, offset, least):
         while self.p.poll() is None:
             with open(self.ctl, "rb") as f:
-                if struct.unpack_from("<Q", f.read(64), 8)[0]:
+                if struct.unpack_from("<Q", f.read(64), offset)[0] >= least:
                     return
             time.sleep(0.02)
 
@@ -177,6 +188,62 @@ def update_and_notify(t, users, clients, secs, tmp):
             "tx": sum(r["tx"] for r in got["notify"])}
 
 
+def cpu_s(pids):
+    """CPU seconds of these processes so far; of one that has ended: 0."""
+    total = 0
+    for p in pids:
+        with contextlib.suppress(OSError), open(f"/proc/{p}/stat") as f:
+            total += sum(map(int, f.read().rpartition(")")[2].split()[11:13])) / os.sysconf("SC_CLK_TCK")
+    return total
+
+
+def memory_kib(pids, key):
+    total = 0
+    for p in pids:
+        with contextlib.suppress(OSError), open(f"/proc/{p}/status") as f:
+            total += next((int(line.split()[1]) for line in f if line.startswith(key + ":")), 0)
+    return total
+
+
+def set_recovery(window):
+    psql(f"ALTER SYSTEM SET pg_rooms.recovery_window = '{window}'")
+    psql("SELECT pg_reload_conf()")
+    time.sleep(1)       # the gateway follows at once
+
+
+def stat(name):
+    return int(psql(f"SELECT value FROM rooms.stats WHERE name = '{name}'"))
+
+
+def come_back(t, l, pids, how, n, missed):
+    """All clients lose their connection, miss some messages and come back at once."""
+    ours = "pid_sql" in t
+    l.wait_ready()
+    more = 2 * n * missed   # than there will be: the end is told below
+    publish(t, l, count=1, tenant=True, conns=1, fanout=more)   # Socket.IO recovers nobody who had no event yet
+    l.wait_received(n)
+    before, memory = cpu_s(pids), memory_kib(pids, "VmRSS")
+    ring = stat("history_bytes") if ours else 0
+    if how == "kill":
+        l.phase(2)
+        gateway = int(psql("SELECT pid FROM rooms.processes WHERE role = 'gateway'"))
+        os.kill(gateway, signal.SIGKILL)
+        before = cpu_s(p for p in pids if p != gateway)
+    else:
+        l.phase(1)
+        time.sleep(1)   # the server has noticed
+        before = cpu_s(pids)
+    publish(t, l, count=missed, tenant=True, conns=1, fanout=more)
+    published = cpu_s(pids) - before if how == "drop" else 0
+    l.expect(n * (missed + 1))
+    l.phase(2)
+    r = l.result()
+    now = [int(x) for x in psql(t["pid_sql"]).split()] if ours else pids
+    used = cpu_s(now) - before - published
+    kept = {"ring_bytes_per_msg": (stat("history_bytes") - ring) / missed} if ours and how == "drop" else {}
+    return dict(r, how=how, cpu_us_per_client=used * 1e6 / n, growth=memory_kib(now, "VmHWM") / memory, **kept)
+
+
 def scenario(name, t, tmp):
     s = A.scenario
     with server(name, t) as (port, pids):
@@ -226,6 +293,25 @@ def scenario(name, t, tmp):
             # PostgreSQL's processes but the server's own are "aux"
             all_cpu = r["server"]["cpu_us_per_msg"] + r.get("aux_cpu_run_s", 0) * 1e6 / max(r["received"], 1)
             return [dict(r, all_cpu_us_per_msg=all_cpu)]
+        if s == "s7":       # all come back at once; and what recovery costs while nobody is away
+            if t["mode"] == "raw":
+                return []
+            n, missed, out, ours = A.conns or 10000, 20, [], "pid_sql" in t
+            for how in ("drop", "kill") if ours else ("drop",):
+                if ours:
+                    set_recovery("10min")
+                    pids = with_children([int(x) for x in psql(t["pid_sql"]).split()])
+                out.append(come_back(t, mk(n, duration=120, quiet=30, recover=True, inflight=1000), pids, how, n, missed))
+            for on in (False, True, False, True) if ours else ():
+                set_recovery("10min" if on else "0")
+                pids = with_children([int(x) for x in psql(t["pid_sql"]).split()])
+                l = mk(1000, seq="conn", duration=50)
+                publish(t, l, count=10**9, tenant=True, window=A.window, fanout=1000, conns=A.pubs, limit=5)
+                out.append(dict(l.result(), how="on" if on else "off"))
+            if ours:
+                psql("ALTER SYSTEM RESET pg_rooms.recovery_window")
+                psql("SELECT pg_reload_conf()")
+            return out
         raise SystemExit("unknown scenario")
 
 
@@ -263,6 +349,14 @@ ROWS = (
     ("s6", "... server CPU per event, µs", "server/cpu_us_per_msg", 1, {}),
     ("s6", "... with PostgreSQL's, µs", "all_cpu_us_per_msg", 1, {}),
     ("s6", "... event to acknowledgement, p50, ms", "lat_us/p50", 0.001, {}),
+    ("s7", "{back:,} clients at once after a network drop, each missed 20 messages: recovered after, s", "back_s", 1, {"how": "drop"}),
+    ("s7", "... server CPU per client, µs", "cpu_us_per_client", 1, {"how": "drop"}),
+    ("s7", "... highest memory, times that of before", "growth", 1, {"how": "drop"}),
+    ("s7", "... memory of a message that is kept, bytes", "ring_bytes_per_msg", 1, {"how": "drop"}),
+    ("s7", "the same after the gateway was killed: recovered after, s", "back_s", 1, {"how": "kill"}),
+    ("s7", "... server CPU per client, µs", "cpu_us_per_client", 1, {"how": "kill"}),
+    ("s7", "the room of s2 with recovery: server CPU per delivery, µs", "server/cpu_us_per_msg", 1, {"how": "on"}),
+    ("s7", "... without", "server/cpu_us_per_msg", 1, {"how": "off"}),
 )
 
 
@@ -274,6 +368,7 @@ def report(fn):
     print("| | " + " | ".join(targets[n]["name"] for n in names) + " |")
     print("|---" * (len(names) + 1) + "|")
     idle = max((r["conns"] for r in results if r["label"].startswith("s4:")), default=0)
+    back = max((r["conns"] for r in results if r["label"].startswith("s7:")), default=0)
     for s, what, path, factor, condition in ROWS:
         cells = []
         for n in names:
@@ -284,11 +379,12 @@ def report(fn):
             middle = max if "kib_per_conn" in path else statistics.median
             cells.append(number(middle(v)) if v else "refused" if rs and s == "s5" else "-")
         if any(c != "-" for c in cells):
-            print(f"| {what.format(conns=idle)} | " + " | ".join(cells) + " |")
+            print(f"| {what.format(conns=idle, back=back)} | " + " | ".join(cells) + " |")
     wrong = [r for r in results if r.get("ready") != r.get("conns") or r.get("missing") or r.get("dup") or r.get("closed_in_run")
-             or (r["label"].startswith("s3:") and r["received"] != r["pub"]["tx"])]
+             or (r["label"].startswith("s3:") and r["received"] != r["pub"]["tx"])
+             or ("recovered" in r and (r["recovered"] != r["conns"] or r["per_conn_min"] * r["conns"] != r["expected"] or r["per_conn_max"] * r["conns"] != r["expected"]))]
     for r in wrong:
-        print("\nlost, repeated or closed:", {k: r.get(k) for k in ("label", "conns", "ready", "received", "expected", "missing", "dup", "closed_in_run")})
+        print("\nlost, repeated or closed:", {k: r.get(k) for k in ("label", "conns", "ready", "received", "expected", "missing", "dup", "closed_in_run", "recovered")})
     return len(wrong)
 
 
@@ -307,7 +403,8 @@ def main():
                 for r in rs:
                     f.write(json.dumps(dict(r, run=run)) + "\n")
                     s = r.get("server", {})
-                    print(r["label"], {k: r[k] for k in ("conns", "received", "missing", "dup", "msgs_per_s", "conn_per_s", "pad") if r.get(k)},
+                    print(r["label"], {k: r[k] for k in ("how", "conns", "received", "missing", "dup", "msgs_per_s", "conn_per_s", "pad",
+                                               "recovered", "back_s", "cpu_us_per_client", "growth", "ring_bytes_per_msg") if r.get(k)},
                           {k: s[k] for k in ("cpu_us_per_msg", "cpu_us_per_conn", "kib_per_conn_pss") if k in s},
                           {k: r["lat_us"][k] for k in ("p50", "p99", "max")} if r.get("lat_us") else "", r.get("pub", ""), flush=True)
 
