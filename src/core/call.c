@@ -83,6 +83,8 @@ hold_share(Caller *caller)
 	Slice		id = user != NULL ? slice_cstring(user) : address_key(caller->peer->known.address, key + 1);
 
 	key[0] = user != NULL ? 'u' : 'a';
+	if (id.len > ENVELOPE_MAX_NAME)
+		id.len = ENVELOPE_MAX_NAME;	/* tokens have none that long; the session table's file may have anything */
 	if (user != NULL)
 		write_bytes(key + 1, id);
 	return tally_hold(&s->call_shares, slice(key, 1 + id.len), s->now);

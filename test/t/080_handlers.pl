@@ -68,6 +68,7 @@ BEGIN
 END $$;
 SELECT rooms.on_event('raise', 'app.raise');
 SQL
+$rooms->settle($ada, 'ada');
 is_deeply($ada->ask('raise', 'plain'), [{ error => { message => 'not now', code => 'P0001' } }], 'a raised message is shown');
 is_deeply($ada->event, ['error', { event => 'raise', message => 'not now', code => 'P0001' }], '... without detail');
 is_deeply($ada->ask('raise', 'class'), [{ error => { message => 'gone', code => 'PT410' } }], 'class PT');
@@ -102,6 +103,7 @@ GRANT ALL ON app.parent, app.child TO gateway;
 CREATE FUNCTION app.orphan() RETURNS text LANGUAGE plpgsql AS $$BEGIN INSERT INTO app.child VALUES (1); RETURN 'done'; END$$;
 SELECT rooms.on_event('orphan', 'app.orphan');
 SQL
+$rooms->settle($ada, 'ada');
 is($ada->ask('orphan')->[0]{error}{code}, 'internal_error', 'what fails at commit has failed');
 $ada->event;
 is_deeply($ada->ask('add', 1, 1), [2], '... and the connection goes on');
@@ -113,6 +115,7 @@ $ada->event;
 $rooms->sql("CREATE FUNCTION app.add(a int, b int DEFAULT 1) RETURNS text LANGUAGE sql AS \$\$SELECT 'again ' || a + b\$\$");
 is_deeply($ada->ask('add', 1), ['again 2'], '... and there again');
 is($rooms->sql("SELECT rooms.off_event('add')"), 't', 'removed');
+$rooms->settle($ada, 'ada');
 $ada->emit('add', 1);
 is_deeply($ada->ask('echo', 1), [1], '... it is an unknown event, which is ignored');
 ok(!grep({ $_->{is} eq 'event' } $ada->seen), '... without an error');

@@ -120,6 +120,7 @@ CREATE FUNCTION app.fresh() RETURNS jsonb LANGUAGE sql AS $$
 		'prepared', (SELECT count(*) FROM pg_prepared_statements WHERE from_sql)) $$;
 SELECT rooms.on_event('litter', 'app.litter'), rooms.on_event('fresh', 'app.fresh');
 SQL
+$rooms->settle($plain, 'cyd');
 my %code = (error => 'P0001', timeout => 'timeout', killed => 'unavailable');
 my $clean = { user => 'gateway', role => 'none', path => '"$user", public', timeout => '2s', channels => 0, locks => 0, tables => 0,
 	cursors => 0, prepared => 0 };

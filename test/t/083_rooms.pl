@@ -50,10 +50,12 @@ $bob->events_until('end');
 
 # Never by request, whatever a rule says.
 $rooms->sql("INSERT INTO rooms.handlers SELECT 'j', '/', '*', 'public.anywhere(pg_catalog.text)', '{}'");
+$rooms->settle($ada, 'ada');
 is(code($ada, 'room:join', 'anything'), 'ok', 'a rule for everything');
 is(code($ada, 'room:join', $_), 'forbidden', "... does not open $_") for 'user:bob', 'tenant:2', 'user:', $bob_sid, $ada_sid;
 is(code($ada, 'room:join', @$_), 'invalid_arguments', 'not a room: ' . $Rooms::JSON->encode($_))
-	for [], [''], [5], ['a', 'b'], [undef], [{}], ['x' x 256], ["a\x{0}b"], ["a\nb"];
+	for [], [''], [5], ['a', 'b'], [undef], [{}], ["a\x{0}b"], ["a\nb"];
+is(code($ada, 'room:join', 'x' x 256), 'name_too_long', '... a name that is too long');
 is(code($ada, 'room:join', "caf\x{e9} '; DROP TABLE membership; --"), 'ok', 'any other name is a name');
 $rooms->sql("DELETE FROM rooms.handlers WHERE name = '*'");
 
@@ -76,8 +78,10 @@ $rooms->sql(<<'SQL');
 CREATE FUNCTION own_join(room text) RETURNS text LANGUAGE sql AS $$SELECT 'own ' || room$$;
 SELECT rooms.on_event('room:join', 'own_join');
 SQL
+$rooms->settle($ada, 'ada');
 is_deeply($ada->ask('room:join', 'ticket:1'), ['own ticket:1'], 'a registered handler replaces the built-in');
 $rooms->sql("SELECT rooms.off_event('room:join')");
+$rooms->settle($ada, 'ada');
 is(code($ada, 'room:join', 'ticket:1'), 'ok', '... and is replaced by it');
 
 # Taken away at the commit.
@@ -123,6 +127,7 @@ BEGIN
 END $$;
 SELECT rooms.on_join('race:*', 'may_race');
 SQL
+$rooms->settle($ada, 'ada');
 my $before = $rooms->stat('handler_calls');
 my $revoker = $node->background_psql('postgres');
 $revoker->query_until(qr/started/, "\\echo started\nCALL revoke_all();\n");

@@ -117,6 +117,7 @@ $rooms->sql(<<'SQL');
 CREATE FUNCTION twice(n float8) RETURNS float8 LANGUAGE sql AS 'SELECT 2 * n';
 SELECT rooms.on_event('twice', 'twice');
 SQL
+$rooms->settle($ada, 'ada');
 is_deeply($ada->ask('twice', 2), [4], 'a function of a number');
 my $raw = $rooms->client(claims => { sub => 'raw' }, transports => ['websocket']);
 $raw->wait_for('connect');

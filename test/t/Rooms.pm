@@ -185,6 +185,14 @@ sub configure
 	$self->{node}->wait_for_log(qr/pg_rooms.*the configuration is reloaded/, $before);
 }
 
+# Waits until the gateway has heard of all that is committed, such as handlers that were registered: $client, of this user, is told.
+sub settle
+{
+	my ($self, $client, $user) = @_;
+	$self->sql("SELECT rooms.emit('user:$user', 'settled')");
+	$client->wait_for(sub { $_[0]{is} eq 'event' && $_[0]{args}[0] eq 'settled' });
+}
+
 sub stat
 {
 	my ($self, $name) = @_;
