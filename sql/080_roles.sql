@@ -18,6 +18,7 @@ SELECT rooms.emit_to('{a}', 'event');
 SELECT rooms.emit_all_to('event');
 SELECT rooms.sign_token('{}', '1 hour');
 SELECT rooms.drain(NULL);
+SELECT rooms.position();
 CREATE TEMP TABLE mine (id int);
 CREATE TRIGGER emit AFTER INSERT ON mine FOR EACH ROW EXECUTE FUNCTION rooms.emit_row('user:1', 'event');
 SELECT * FROM rooms.stats;

@@ -360,6 +360,16 @@ COMMENT ON FUNCTION rooms.drain(interval) IS
 	'at once, on this server only: takes no new clients and closes the others one by one; NULL ends it';
 
 
+/* Snapshots that a client goes on from: room:join(room, {since: position}). */
+
+CREATE FUNCTION rooms.position() RETURNS text
+AS 'MODULE_PATHNAME', 'rooms_position'
+LANGUAGE C STABLE PARALLEL RESTRICTED;
+REVOKE ALL ON FUNCTION rooms.position() FROM PUBLIC;
+COMMENT ON FUNCTION rooms.position() IS
+	'in a REPEATABLE READ transaction: where its snapshot stands among the messages, for room:join''s since';
+
+
 /*
  * What is running and what it has done.  A view checks the right to call a
  * function for its caller, not its owner, hence both grants.

@@ -36,6 +36,11 @@
 #define MyProcNumber (MyProc->pgprocno)
 #endif
 
+/* 17: the xid counters have another name. */
+#if PG_VERSION_NUM < 170000
+#define TransamVariables ShmemVariableCache
+#endif
+
 /* 17: a wait event set has a resource owner; NULL is TopMemoryContext. */
 #if PG_VERSION_NUM < 170000
 #include "storage/latch.h"

@@ -50,6 +50,12 @@ shared_init(void)
 			pg_atomic_init_u64(&rooms_shared->gateway_counters[i], 0);
 		inquiry_shared_init(&rooms_shared->inquiry);
 		pg_atomic_init_u64(&rooms_shared->drain, 0);
+		pg_atomic_init_u64(&rooms_shared->position_count, 0);
+		for (int i = 0; i < SHARED_POSITIONS; i++)
+		{
+			pg_atomic_init_u64(&rooms_shared->positions[i].lsn, InvalidXLogRecPtr);
+			pg_atomic_init_u64(&rooms_shared->positions[i].xid, UINT64_MAX);
+		}
 		pg_atomic_init_u64(&rooms_shared->wanted_flush, InvalidXLogRecPtr);
 		rooms_shared->slot_count = MaxBackends;
 		for (uint32 i = 0; i < rooms_shared->slot_count; i++)
@@ -112,4 +118,40 @@ shared_wake_worker(bool always)
 		/* Should the worker have gone meanwhile, its successor in the PGPROC wakes for nothing. */
 		SetLatch(&ProcGlobal->allProcs[procno].procLatch);
 	}
+}
+
+/* With the xid of the last one, whoever can use that can use this. */
+void
+shared_add_position(XLogRecPtr lsn, uint64 xid)
+{
+	uint64		n = pg_atomic_read_u64(&rooms_shared->position_count);
+	SharedPosition *p = &rooms_shared->positions[(n - 1) % SHARED_POSITIONS];
+
+	if (n > 0 && pg_atomic_read_u64(&p->lsn) >= lsn)
+		return;
+	if (n > 0 && pg_atomic_read_u64(&p->xid) == xid)
+	{
+		pg_atomic_write_u64(&p->lsn, lsn);
+		return;
+	}
+	p = &rooms_shared->positions[n % SHARED_POSITIONS];
+	pg_atomic_write_u64(&p->xid, UINT64_MAX);
+	pg_write_barrier();
+	pg_atomic_write_u64(&p->lsn, lsn);
+	pg_write_barrier();
+	pg_atomic_write_u64(&p->xid, xid);
+	pg_write_barrier();
+	pg_atomic_write_u64(&rooms_shared->position_count, n + 1);
+}
+
+bool
+shared_get_position(uint64 n, XLogRecPtr *lsn, uint64 *xid)
+{
+	SharedPosition *p = &rooms_shared->positions[n % SHARED_POSITIONS];
+
+	*xid = pg_atomic_read_u64(&p->xid);
+	pg_read_barrier();
+	*lsn = pg_atomic_read_u64(&p->lsn);
+	pg_read_barrier();
+	return *xid != UINT64_MAX && *xid == pg_atomic_read_u64(&p->xid);
 }

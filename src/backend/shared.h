@@ -16,6 +16,12 @@
  * message record, then its commit record, then clears the slot.  A starting
  * worker reads the flush position first and the slots after it, and begins at
  * the smallest: whatever commits after that has its message record there.
+ *
+ * Positions.  (LSN, latestCompletedXid): when that xid was the latest, all
+ * that had committed before the LSN was visible.  A snapshot with a later one
+ * (its xmax - 1) was taken after that, so all of it is in the snapshot, too.
+ * Both numbers only grow.  The worker is the one that writes; a reader that is overtaken
+ * by the ring sees it by the xid.
  */
 #ifndef ROOMS_BACKEND_SHARED_H
 #define ROOMS_BACKEND_SHARED_H
@@ -29,6 +35,14 @@
 #include "backend/inquiry.h"
 #include "wire/counters.h"
 
+#define SHARED_POSITIONS 2048
+
+typedef struct SharedPosition
+{
+	pg_atomic_uint64 lsn;
+	pg_atomic_uint64 xid;		/* with its epoch; UINT64_MAX: being written */
+} SharedPosition;
+
 typedef struct RoomsShared
 {
 	/* written by the worker */
@@ -39,6 +53,8 @@ typedef struct RoomsShared
 	pg_atomic_uint32 gateway_pid;	/* 0: not running */
 	pg_atomic_uint64 worker_counters[WORKER_COUNTER_COUNT];
 	pg_atomic_uint64 gateway_counters[GATEWAY_COUNTER_COUNT];	/* copied from LINK_STATS */
+	pg_atomic_uint64 position_count;	/* ever written */
+	SharedPosition positions[SHARED_POSITIONS]; /* number n is in n % SHARED_POSITIONS */
 
 	SharedInquiry inquiry;
 
@@ -66,6 +82,12 @@ extern void shared_want_flush(XLogRecPtr lsn);
 
 /* The smallest slot, or InvalidXLogRecPtr if all are empty; read the flush position before. */
 extern XLogRecPtr shared_slots_min(void);
+
+/* The worker's part: adds a position. */
+extern void shared_add_position(XLogRecPtr lsn, uint64 xid);
+
+/* Position number n, counted from 0 on for ever; false: it is not there (any more). */
+extern bool shared_get_position(uint64 n, XLogRecPtr *lsn, uint64 *xid);
 
 /*
  * Sets the worker's latch if it runs and sleeps; with `always`, whether it

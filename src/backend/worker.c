@@ -29,6 +29,7 @@
 
 #include <signal.h>
 
+#include "access/transam.h"
 #include "access/xlog.h"
 #include "libpq/pqsignal.h"
 #include "miscadmin.h"
@@ -37,11 +38,13 @@
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
+#include "storage/lwlock.h"
 #include "storage/procsignal.h"
 #include "tcop/tcopprot.h"
 #include "utils/memutils.h"
 
 #include "backend/bus.h"
+#include "backend/compat.h"
 #include "backend/gateway_process.h"
 #include "backend/guc.h"
 #include "backend/inquiry.h"
@@ -61,6 +64,7 @@
 #define GATED_LONG		100		/* polls */
 
 #define POSITION_INTERVAL 1000	/* ms */
+#define SNAPSHOT_INTERVAL 100	/* ms; shared memory has positions of so many times SHARED_POSITIONS */
 #define TURN_MESSAGES	1000	/* then the other duties are looked at */
 
 /* What a turn found on the bus. */
@@ -81,6 +85,7 @@ static Bus	deliver(void);
 static Bus	fill(void);
 static void send_covered(const LinkMessage *hole);
 static void send_position(int64 now);
+static void share_position(int64 now);
 static bool sleep_until_needed(Bus bus);
 static long bus_timeout(Bus bus);
 static void wait_events(WaitEventSet **set, int *link_position);
@@ -129,6 +134,7 @@ rooms_worker_main(Datum arg pg_attribute_unused())
 
 		bus = gateway_filling() ? fill() : deliver();
 		send_position(now);
+		share_position(now);
 		gateway_flush();
 
 		link_event = sleep_until_needed(bus);
@@ -273,6 +279,25 @@ send_position(int64 now)
 		return;
 	position_sent = lsn;
 	gateway_send_position(&(LinkPosition) {.timeline = timeline, .lsn = lsn});
+}
+
+/* For rooms.position().  The xid is read after the position: see shared.h. */
+static void
+share_position(int64 now)
+{
+	static int64 next = 0;
+	XLogRecPtr	lsn;
+	TimeLineID	ignored;
+	FullTransactionId latest;
+
+	if (now < next)
+		return;
+	next = now + SNAPSHOT_INTERVAL;
+	lsn = bus_position(&ignored);
+	LWLockAcquire(ProcArrayLock, LW_SHARED);
+	latest = TransamVariables->latestCompletedXid;
+	LWLockRelease(ProcArrayLock);
+	shared_add_position(lsn, U64FromFullTransactionId(latest));
 }
 
 /* True: something has happened on the link. */

@@ -2,7 +2,7 @@
  * builtin.c - the events that the gateway handles itself, unless a handler of
  * the same name is registered.
  *
- *   room:join(room)                     a rule decides (rooms.on_join)
+ *   room:join(room[, {since}])          a rule decides (rooms.on_join)
  *   room:leave(room)
  *   room:emit(room, event, ...args)     to the others in the room, if the rule lists the event
  *   auth:refresh(token)                 a new token for the same user and tenant
@@ -87,24 +87,29 @@ take_arguments(const Call *c, Slice *args, int n, JsonWalk *rest)
 	return true;
 }
 
-/* The one argument: a room that may be asked for. */
+/* The options of room:join: an object; `since`, if it is there, becomes c->follow. */
 static bool
-take_room(const Call *c, uint8_t out[ENVELOPE_MAX_NAME], Slice *room)
+take_since(Call *c, Slice room, Slice options)
 {
-	Slice		args[1];
+	JsonWalk	walk;
 	Slice		key,
-				value;
-	JsonWalk	rest;
+				value,
+				since = {0};
 
-	if (!take_arguments(c, args, 1, &rest) || json_next(&rest, &key, &value))
-		refuse_arguments(c);
-	else if (!read_room(args[0], out, room))
-		refuse_room(c, args[0]);
-	else if (room_is_reserved(*room))
-		refuse(c, "not allowed", "forbidden");
-	else
+	if (!json_enter(options, &walk) || !walk.object)
+		return false;
+	while (json_next(&walk, &key, &value))
+	{
+		if (slice_equal(key, SLICE_LITERAL("\"since\"")))
+			since = value;
+	}
+	if (since.len == 0 || slice_equal(since, SLICE_LITERAL("null")))
 		return true;
-	return false;
+	/* What it may be needs no escapes. */
+	if (since.len < 2 || since.data[0] != '"')
+		return false;
+	c->follow = follow_new(room, slice(since.data + 1, since.len - 2));
+	return c->follow != NULL;
 }
 
 /* What SQL makes a socket join counts too, but is never refused. */
@@ -115,13 +120,43 @@ room_join(Call *c)
 	uint32_t	max = caller->server->options.max_rooms_per_socket;
 	uint8_t		bytes[ENVELOPE_MAX_NAME];
 	HandlerRule rule;
-	Slice		room;
+	Slice		args[1];
+	Slice		key,
+				options,
+				room;
+	JsonWalk	rest;
+	bool		is_in;
 
-	if (!take_room(c, bytes, &room))
+	if (!take_arguments(c, args, 1, &rest))
+	{
+		refuse_arguments(c);
 		return true;
-	if (registry_is_in(&caller->socket->member, room))
+	}
+	if (!read_room(args[0], bytes, &room))
+	{
+		refuse_room(c, args[0]);
+		return true;
+	}
+	if (json_next(&rest, &key, &options) && (!take_since(c, room, options) || json_next(&rest, &key, &options)))
+	{
+		refuse_arguments(c);
+		return true;
+	}
+	is_in = registry_is_in(&caller->socket->member, room);
+	if (is_in && c->follow != NULL)
+	{
+		call_become_join(c, room);
+		c->feeding = true;
+		return false;
+	}
+	if (is_in && (follow_resume(caller->socket, room) || !room_is_reserved(room)))
 	{
 		call_accept(c);
+		return true;
+	}
+	if (room_is_reserved(room))
+	{
+		refuse(c, "not allowed", "forbidden");
 		return true;
 	}
 	if (!rules_join(caller->server->rules, slice_cstring(caller->nsp), room, &rule))
@@ -135,21 +170,33 @@ room_join(Call *c)
 		refuse(c, "too many rooms", "too_many_rooms");
 		return true;
 	}
-	c->kind = HANDLER_JOIN;
-	call_set_name(c, room);
+	call_become_join(c, room);
 	return false;
 }
 
 static void
 room_leave(Call *c)
 {
+	Socket	   *socket = c->caller->socket;
 	uint8_t		bytes[ENVELOPE_MAX_NAME];
-	Slice		room;
+	Slice		args[1];
+	Slice		key,
+				value,
+				room;
+	JsonWalk	rest;
 
-	if (!take_room(c, bytes, &room))
-		return;
-	recovery_leave(c->caller->socket, room);
-	call_accept(c);
+	if (!take_arguments(c, args, 1, &rest) || json_next(&rest, &key, &value))
+		refuse_arguments(c);
+	else if (!read_room(args[0], bytes, &room))
+		refuse_room(c, args[0]);
+	else if (room_is_reserved(room) && !(registry_is_in(&socket->member, room) && follow_pause(socket, room)))
+		refuse(c, "not allowed", "forbidden");
+	else
+	{
+		if (!room_is_reserved(room))
+			recovery_leave(socket, room);
+		call_accept(c);
+	}
 }
 
 /* The event as others get it: its arguments, then who sent it. */

@@ -114,12 +114,21 @@ call_new(Caller *caller, HandlerKind kind, size_t size)
 	return c;
 }
 
+/* A handler is called with one argument, the room. */
 void
-call_set_name(Call *c, Slice room)
+call_become_join(Call *c, Slice room)
 {
-	c->room = xmalloc(room.len);
-	write_bytes(c->room, room);
-	c->name = slice(c->room, room.len);
+	Text		t = {0};
+
+	text_add(&t, room);
+	text_add_string(&t, "[");
+	text_add_json(&t, room);
+	text_add_string(&t, "]");
+	free(c->room);
+	c->room = t.bytes;
+	c->name = slice(t.bytes, room.len);
+	c->args = slice(t.bytes + room.len, t.len - room.len);
+	c->kind = HANDLER_JOIN;
 }
 
 /* It must be the first of its caller, whom the caller of this holds on to. */
@@ -141,6 +150,7 @@ call_free(Call *c)
 	free(c->room);
 	free(c->reply);
 	free(c->left);
+	follow_free(c->follow);
 	free(c);
 	caller_unref(caller);
 }
@@ -350,9 +360,19 @@ call_complete(Call *c, const CallResult *r)
 	}
 	caller->refs++;
 	caller->stuck_since = call_found_no_database(r) ? c->since : 0;
-	call_free(c);
+	if (c->feeding)
+		call_set_state(c, CALL_QUEUED);
+	else
+		call_free(c);
 	call_step(caller);
 	caller_unref(caller);
+}
+
+void
+call_continue(Caller *caller)
+{
+	if (caller->first != NULL && caller->first->feeding)
+		call_step(caller);
 }
 
 void
@@ -377,7 +397,12 @@ begin(Call *c)
 	HandlerRule rule;
 	bool		handled = false;
 
-	if (c->unnamed)
+	if (c->feeding)
+	{
+		if (!call_feed(c))
+			return false;
+	}
+	else if (c->unnamed)
 		call_refuse(c, SLICE_LITERAL("invalid event name"), SLICE_LITERAL("invalid_arguments"), (Slice) {0});
 	else if (s->use_handlers && !server_knows_rules(s))
 		handled = true;			/* perhaps: it waits for the rules */
@@ -398,7 +423,11 @@ begin(Call *c)
 	else if (rules_handle(s->rules, c->kind, nsp, c->name))
 		handled = true;
 	else if (c->kind == HANDLER_EVENT && builtin_event(c->name))
+	{
 		handled = !builtin_run(c);
+		if (c->feeding)
+			return begin(c);
+	}
 	else if (c->kind == HANDLER_CONNECT)
 		socket_connected(caller->socket);
 

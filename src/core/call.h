@@ -19,7 +19,7 @@
 #ifndef ROOMS_CORE_CALL_H
 #define ROOMS_CORE_CALL_H
 
-#include "core/server.h"
+#include "core/follow.h"
 #include "core/text.h"
 #include "wire/handler.h"
 
@@ -104,6 +104,8 @@ struct Call
 	uint8_t		checks;			/* so many times that was done */
 	bool		recheck;		/* a connect that is being recovered: a join now, for a room it was in */
 	uint64_t	ack;
+	Follow	   *follow;			/* room:join: since when; NULL: there is none, or the socket has it */
+	bool		feeding;		/* ... it may, and is sent what came since */
 	uint8_t    *room;			/* what `name` points to once it is a join */
 	uint8_t    *reply;			/* while the marker is awaited */
 	size_t		reply_len;
@@ -217,6 +219,9 @@ extern void call_overlap(Caller *caller, EnvelopeList rooms);
 /* ... to the sockets that are in one of the rooms `in`: of whoever is on the way there, too. */
 extern void call_overlap_rooms(Server *s, Slice nsp, EnvelopeList rooms, EnvelopeList in);
 
+/* The client can take more of what it is sent for a room:join. */
+extern void call_continue(Caller *caller);
+
 /* A marker came over the bus. */
 extern void call_marker(Server *s, Slice marker);
 
@@ -251,6 +256,9 @@ extern bool call_finish(Call *c, const CallResult *r) MUST_CHECK;
 extern bool call_begin_recheck(Call *c);
 extern void call_become_connect(Call *c);
 
+/* Sends what the client takes of what came since.  True: that was all, and it is answered. */
+extern bool call_feed(Call *c);
+
 /* Gives back one of caller->refs. */
 extern void caller_unref(Caller *caller);
 
@@ -262,12 +270,12 @@ extern bool builtin_event(Slice name);
 
 /*
  * Runs one.  True: it is done, and answered.  False: it has become a join that
- * a handler decides on.
+ * a handler decides on, or one that need not be decided (`feeding`).
  */
 extern bool builtin_run(Call *c) MUST_CHECK;
 
-/* The call is about this room now: its name is kept with it. */
-extern void call_set_name(Call *c, Slice room);
+/* The call is a join of this room now, which is kept with it. */
+extern void call_become_join(Call *c, Slice room);
 
 /* Takes a new identity over for a token that was renewed. */
 extern void caller_set_identity(Caller *caller, Identity *identity);

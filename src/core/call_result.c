@@ -62,6 +62,8 @@ complete_join(Call *c, const CallResult *r, const HandlerReply *reply)
 		return socket != NULL;
 	else if (c->stale)
 		call_refuse(c, SLICE_LITERAL("not allowed"), SLICE_LITERAL("forbidden"), (Slice) {0});
+	else if (socket != NULL && c->follow != NULL)
+		c->feeding = true;
 	else if (socket != NULL)
 	{
 		recovery_join(socket, c->name, true);
@@ -86,24 +88,6 @@ complete_recheck(Call *c, const CallResult *r, const HandlerReply *reply)
 	return true;
 }
 
-/* The connect is a join of this room, with the arguments of room:join. */
-static void
-become_recheck(Call *c, Slice room)
-{
-	Text		t = {0};
-
-	text_add(&t, room);
-	text_add_string(&t, "[");
-	text_add_json(&t, room);
-	text_add_string(&t, "]");
-	free(c->room);
-	c->room = t.bytes;
-	c->name = slice(t.bytes, room.len);
-	c->args = slice(t.bytes + room.len, t.len - room.len);
-	c->kind = HANDLER_JOIN;
-	c->recheck = true;
-}
-
 void
 call_become_connect(Call *c)
 {
@@ -125,7 +109,8 @@ call_begin_recheck(Call *c)
 		return false;
 	while (recovery_unchecked(caller->socket, &room))
 	{
-		become_recheck(c, room);
+		call_become_join(c, room);
+		c->recheck = true;
 		if (rules_join(caller->server->rules, slice_cstring(caller->nsp), c->name, &rule))
 			return true;
 		recovery_checked(caller->socket, c->name, false);
@@ -279,4 +264,43 @@ call_overlap(Caller *caller, EnvelopeList rooms)
 		while (envelope_next(&rooms, &room))
 			c->stale = c->stale || slice_equal(room, c->name);
 	}
+}
+
+/* ---- room:join since a snapshot ---- */
+
+bool
+call_feed(Call *c)
+{
+	Socket	   *socket = c->caller->socket;
+	FollowResult result = FOLLOW_MORE;
+
+	if (socket == NULL)
+		return true;
+	if (c->follow != NULL)
+		result = follow_begin(socket, c->follow);
+	c->follow = NULL;
+	if (result == FOLLOW_MORE)
+		result = follow_feed(socket, c->name);
+	switch (result)
+	{
+		case FOLLOW_MORE:
+			return false;
+		case FOLLOW_DONE:
+			call_accept(c);
+			break;
+		case FOLLOW_LEFT:
+			call_refuse(c, SLICE_LITERAL("not allowed"), SLICE_LITERAL("forbidden"), (Slice) {0});
+			break;
+		case FOLLOW_NO_HISTORY:
+			call_refuse(c, SLICE_LITERAL("there is no history"), SLICE_LITERAL("no_history"), (Slice) {0});
+			break;
+		case FOLLOW_GAP:
+			c->caller->server->counters[COUNTER_FOLLOWS_GAP]++;
+			call_refuse(c, SLICE_LITERAL("not all that came since is known"), SLICE_LITERAL("gap"), (Slice) {0});
+			break;
+		case FOLLOW_TOO_MANY:
+			call_refuse(c, SLICE_LITERAL("too many rooms are being followed"), SLICE_LITERAL("queue_full"), (Slice) {0});
+			break;
+	}
+	return true;
 }

@@ -147,6 +147,30 @@ first_payload(const Frame *f)
 	return text;
 }
 
+Frame *
+frame_with_offset(const Frame *f, size_t old, Slice offset)
+{
+	Slice		packet = first_payload(f);
+	size_t		rest = f->ws_len - f->first;
+	size_t		len = packet.len - (old + 3) + (offset.len > 0 ? offset.len + 3 : 0);
+	Frame	   *other = frame_new(eio_ws_header_size(len) + len + rest);
+	uint8_t    *at = eio_ws_header(other->ws, false, len);
+
+	/* ,"old"] */
+	at = write_bytes(at, slice(packet.data, packet.len - (old + 4)));
+	if (offset.len > 0)
+	{
+		at = write_bytes(at, SLICE_LITERAL(",\""));
+		at = write_bytes(at, offset);
+		at = write_u8(at, '"');
+	}
+	at = write_u8(at, ']');
+	other->first = (uint32_t) (at - other->ws);
+	at = write_bytes(at, slice(f->ws + f->first, rest));
+	assert(at == other->ws + other->ws_len);
+	return other;
+}
+
 Slice
 frame_poll(Frame *f)
 {

@@ -35,6 +35,12 @@ extern Frame *frame_message(Slice packet, EnvelopeList attachments);
  */
 extern Frame *frame_event(Slice packet, Slice offset, EnvelopeList attachments);
 
+/*
+ * What frame_event() has made, with another offset (empty: none) in place of
+ * its own, which has `old` bytes.
+ */
+extern Frame *frame_with_offset(const Frame *f, size_t old, Slice offset);
+
 /* One Engine.IO packet of any type, such as "2" or "0{...}". */
 extern Frame *frame_packet(Slice text);
 

@@ -18,6 +18,7 @@
 #include <stdlib.h>
 
 #include "core/alloc.h"
+#include "core/follow.h"
 #include "core/session_state.h"
 #include "wire/json.h"
 
@@ -57,7 +58,13 @@ recovery_configured(Server *s)
 
 	history_configure(r->history, s->options.history_size, history_window(&s->options));
 	if (recovery_keeps(s))
+	{
+		if (!r->keeping)
+			history_restart(r->history, r->newest);	/* nothing was kept until now */
+		r->keeping = true;
 		return;
+	}
+	r->keeping = false;
 	while (r->first != NULL)
 	{
 		if (r->first->socket != NULL)
@@ -147,14 +154,23 @@ was_timeline(const Recovery *r, uint32_t timeline, uint64_t lsn)
 	return timeline == r->newest.timeline || lsn == 0;
 }
 
-/* Does it stand where we have been?  What stands before an LSN may be on the timeline that ended there. */
+/* What stands before an LSN may be on the timeline that ended there. */
+bool
+recovery_knows(const Server *s, const Since *since)
+{
+	const Position *p = &since->low;
+
+	if (since->high > 0)
+		return was_timeline(&s->recovery, p->timeline, since->high - 1);
+	return was_timeline(&s->recovery, p->timeline, p->lsn) ||
+		(p->index == 0 && p->lsn > 0 && was_timeline(&s->recovery, p->timeline, p->lsn - 1));
+}
+
+/* Does it stand where we have been? */
 static bool
 is_ours(const Server *s, const Position *p)
 {
-	const Recovery *r = &s->recovery;
-
-	return position_compare(p, &r->newest) <= 0 &&
-		(was_timeline(r, p->timeline, p->lsn) || (p->index == 0 && p->lsn > 0 && was_timeline(r, p->timeline, p->lsn - 1)));
+	return position_compare(p, &s->recovery.newest) <= 0 && recovery_knows(s, &(Since) {.low = *p});
 }
 
 /* ---- what a CONNECT asks for ---- */
@@ -375,7 +391,7 @@ recovery_left(Socket *socket)
 
 	if (stay == NULL)
 		return;
-	if (!back || (is_live(stay) && !socket->connected))
+	if (!back || (is_live(stay) && !socket->connected) || follow_pending(socket))
 	{
 		recovery_forget(stay);
 		return;

@@ -27,7 +27,7 @@
 #include "core/history.h"
 #include "core/server.h"
 #include "core/text.h"
-#include "wire/position.h"
+#include "wire/since.h"
 
 #define STAY_KEY		32		/* bytes of a digest of the pid */
 #define PID_LENGTH		22		/* base64url characters of 16 random bytes */
@@ -77,6 +77,7 @@ typedef struct Recovery
 	uint64_t	swept;			/* when that was done last */
 	uint32_t	age;			/* ms: so long ago the message being processed was committed */
 	bool		behind;			/* the worker was not told of some stays, which are to be told again */
+	bool		keeping;		/* messages are kept since recovery_configured() */
 	bool		over;			/* the server is at its end: nobody is told any more */
 } Recovery;
 
@@ -98,6 +99,9 @@ extern Slice recovery_offset(const Server *s, char text[POSITION_TEXT_MAX]);
 
 /* Are messages to be kept? */
 extern bool recovery_keeps(const Server *s);
+
+/* Does it stand on our timelines, up to where it tells messages apart?  It may be ahead of us. */
+extern bool recovery_knows(const Server *s, const Since *since);
 
 /* Keeps the message at the newest position; f is its form with the offset. */
 extern void recovery_keep(Server *s, const Envelope *e, Frame *f);

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 #include "core/alloc.h"
+#include "core/call.h"
 #include "core/session_state.h"
 
 static void finish(Stay *stay);
@@ -181,5 +182,7 @@ recovery_continue(Session *s)
 		next = socket->next;
 		if (recovery_is_claim(socket) && socket->stay->feeding)
 			recovery_feed(socket);
+		else
+			call_continue(socket->caller);
 	}
 }

@@ -21,6 +21,7 @@
 #include <stdlib.h>
 
 #include "core/alloc.h"
+#include "core/follow.h"
 #include "core/session_state.h"
 
 #define VERSION 1
@@ -152,7 +153,7 @@ recovery_tell(Stay *stay)
 	if (!recovery_keeps(stay->server))
 		return;
 	encode(&t, stay);
-	if (t.len > LINK_MAX_SESSION_VALUE)
+	if (t.len > LINK_MAX_SESSION_VALUE || (stay->socket != NULL && follow_pending(stay->socket)))
 		t.len = 0;
 	stay->told = put(stay, text_slice(&t));
 	stay->server->recovery.behind |= !stay->told;
@@ -199,6 +200,7 @@ server_set_timelines(Server *s, LinkTimelines list)
 	r->timeline_count = list.count;
 	while (link_timelines_next(&list, &r->timelines[n]))
 		n++;
+	server_each_session(s, follow_timelines);
 }
 
 static Position

@@ -23,6 +23,7 @@ typedef struct RoomEntry
 	uint32_t	index;			/* of this member in room's members */
 	bool		by_rule;		/* recovery.c's, and the next; false to begin with */
 	bool		checked;
+	bool		followed;		/* follow.c's */
 } RoomEntry;
 
 typedef struct Member

@@ -20,6 +20,7 @@
 #include <stdlib.h>
 
 #include "core/alloc.h"
+#include "core/follow.h"
 #include "core/session_state.h"
 
 #define THROTTLE_MAX	(64 * 1024 * 1024)	/* bytes of throttled messages and their keys */
@@ -80,9 +81,8 @@ server_new(const ServerOptions *options, const ServerHooks *hooks, uint64_t now)
 	return s;
 }
 
-/* Calls f for every session; f may close it, but no other one. */
-static void
-each_session(Server *s, void (*f) (Session *session))
+void
+server_each_session(Server *s, void (*f) (Session *session))
 {
 	for (uint32_t i = 0; i < s->sessions.size; i++)
 	{
@@ -116,7 +116,7 @@ server_free(Server *s)
 	s->recovery.over = true;
 	rules_free(s->rules);
 	s->rules = NULL;
-	each_session(s, forget);
+	server_each_session(s, forget);
 	recovery_free(s);
 	text_free(&s->inspection.rows);
 	calls_free(s);
@@ -197,7 +197,7 @@ shut_down(Session *session)
 void
 server_shutdown(Server *s)
 {
-	each_session(s, shut_down);
+	server_each_session(s, shut_down);
 }
 
 /* The order is that of a keyed hash of random names: whose turn it is says nothing. */
@@ -243,7 +243,7 @@ void
 server_drain_end(Server *s)
 {
 	s->is_draining = false;
-	each_session(s, stay);
+	server_each_session(s, stay);
 }
 
 bool
@@ -261,7 +261,7 @@ hang_up(Session *session)
 void
 server_hang_up(Server *s)
 {
-	each_session(s, hang_up);
+	server_each_session(s, hang_up);
 }
 
 static void
@@ -277,7 +277,7 @@ server_counters(Server *s)
 	s->counters[COUNTER_CALLS_WAITING] = s->waiting.count;
 	s->counters[COUNTER_HISTORY_BYTES] = history_bytes(s->recovery.history);
 	s->counters[COUNTER_QUEUED_BYTES] = 0;
-	each_session(s, add_queued);
+	server_each_session(s, add_queued);
 	return s->counters;
 }
 
@@ -375,6 +375,7 @@ typedef struct Delivery
 {
 	Server	   *server;
 	const Envelope *envelope;
+	bool		of_bus;
 	Frame	   *plain;			/* each is made for the first recipient */
 	Frame	   *with_offset;
 } Delivery;
@@ -414,6 +415,8 @@ deliver(void *ctx, Member *m)
 	Session    *s = socket->session;
 	Frame	   *f;
 
+	if (socket->follows != NULL && !follow_wants(socket, d->envelope, d->of_bus))
+		return;
 	if ((d->envelope->flags & ENVELOPE_VOLATILE) != 0 && !(socket->connected && is_ready(s)))
 	{
 		d->server->counters[COUNTER_DROPPED_VOLATILE]++;
@@ -428,7 +431,7 @@ void
 server_emit(Server *s, const Envelope *e, bool keep)
 {
 	Namespace  *n = registry_find_namespace(s->registry, e->nsp);
-	Delivery	d = {.server = s, .envelope = e};
+	Delivery	d = {.server = s, .envelope = e, .of_bus = keep};
 
 	if (n == NULL)
 		return;

@@ -17,7 +17,7 @@
  * Files: server.c (life, bus messages, flush), session.c (Engine.IO),
  * socket.c (Socket.IO), call*.c and builtin.c (clients' events, core/call.h),
  * recovery.c, recovery_feed.c and recovery_table.c (sockets that come back,
- * core/recovery.h).
+ * core/recovery.h), follow.c (room:join since a snapshot).
  */
 #ifndef ROOMS_CORE_SERVER_H
 #define ROOMS_CORE_SERVER_H
@@ -44,6 +44,7 @@ typedef struct Session Session;
 typedef struct Socket Socket;
 typedef struct Caller Caller;	/* core/call.h */
 typedef struct Stay Stay;		/* core/recovery.h */
+typedef struct Follow Follow;	/* core/follow.h */
 
 typedef enum Transport
 {
@@ -213,6 +214,7 @@ struct Socket
 	Socket	   *next;			/* of the same session */
 	Caller	   *caller;			/* who it is */
 	Stay	   *stay;			/* NULL: without recovery */
+	Follow	   *follows;		/* what stands between it and its rooms; as a rule none */
 	Held	   *user;			/* the session's one connection of this user; NULL: another socket has it */
 	bool		connected;		/* its CONNECT was answered; until then frames wait in `held` */
 	Queue		held;

@@ -189,6 +189,9 @@ extern void server_emit(Server *s, const Envelope *e, bool keep);
 /* Gives a message with a throttle interval to the throttle; `bytes` is the encoded e. */
 extern void server_throttle(Server *s, const Envelope *e, Slice bytes);
 
+/* Calls f for every session; f may close it, but no other one. */
+extern void server_each_session(Server *s, void (*f) (Session *session));
+
 /* Closes every session, for its client to come back (CLOSE_FORCED). */
 extern void server_hang_up(Server *s);
 

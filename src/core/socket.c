@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 #include "core/alloc.h"
+#include "core/follow.h"
 #include "core/session_state.h"
 #include "core/text.h"
 
@@ -302,6 +303,7 @@ socket_leave(Socket *socket, const char *reason)
 	if (s->state->collected != NULL && s->state->collected->socket == socket)
 		s->state->collected->socket = NULL;
 	recovery_left(socket);
+	follow_end(socket);
 	registry_exit(&socket->member);
 	caller_leave(socket->caller, socket->connected, reason);
 	queue_clear(&socket->held);

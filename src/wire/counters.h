@@ -67,6 +67,7 @@
 	C(RECOVERY_IDENTITY, "recovery_refused_identity")	/* other user, tenant or namespace */ \
 	C(RECOVERY_WINDOW, "recovery_refused_window")		/* too late */ \
 	C(RECOVERY_GAP, "recovery_refused_gap")		/* not all that they missed is known */ \
+	C(FOLLOWS_GAP, "follow_refused_gap")		/* room:join with a since of which not all is known */ \
 	C(HISTORY_FRAMES_SCANNED, "history_frames_scanned") /* messages looked at for them */
 
 #define WORKER_COUNTERS(C) \

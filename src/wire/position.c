@@ -3,19 +3,7 @@
  */
 #include "wire/position.h"
 
-static char *
-write_hex(char *at, uint64_t v)
-{
-	char		digits[16];
-	size_t		n = 0;
-
-	do
-		digits[n++] = "0123456789abcdef"[v & 15];
-	while ((v >>= 4) != 0);
-	while (n > 0)
-		*at++ = digits[--n];
-	return at;
-}
+#include "wire/hex.h"
 
 size_t
 position_encode(char *out, const Position *p)
@@ -32,36 +20,6 @@ position_encode(char *out, const Position *p)
 		at = write_hex(at, p->late);
 	}
 	return (size_t) (at - out);
-}
-
-/* One number of at most `digits` digits, which ends at a point or at the end of the text. */
-static bool
-read_hex(Reader *r, size_t digits, uint64_t *v)
-{
-	size_t		n = 0;
-
-	*v = 0;
-	while (reader_left(r) > 0 && *r->at != '.')
-	{
-		uint8_t		c = read_u8(r);
-
-		if (n == digits || (n == 1 && *v == 0))
-			return false;
-		if (c >= '0' && c <= '9')
-			*v = *v << 4 | (c - '0');
-		else if (c >= 'a' && c <= 'f')
-			*v = *v << 4 | (c - 'a' + 10u);
-		else
-			return false;
-		n++;
-	}
-	return n > 0;
-}
-
-static bool
-read_point(Reader *r)
-{
-	return reader_left(r) > 0 && read_u8(r) == '.';
 }
 
 WireResult
