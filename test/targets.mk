@@ -3,7 +3,7 @@
 
 TOOLS = $(dir $(lastword $(MAKEFILE_LIST)))tools
 
-.PHONY: test test-asan test-demo test-example test-deps demo example bench fuzz mutants torture lint stage
+.PHONY: test test-asan test-demo test-example test-deps demo example bench fuzz slow-clients mutants torture lint stage
 
 # Without PostgreSQL's headers `make demo` and `make test` must work all the
 # same: they install them first, and build in sub-makes.
@@ -47,6 +47,14 @@ torture:
 	@export SEED=$${SEED:-$$(od -An -N2 -tu2 /dev/urandom | tr -d ' ')} MINUTES=$${MINUTES:-2}; \
 	echo "SEED=$$SEED MINUTES=$$MINUTES"; \
 	TAP_SECONDS=$$((MINUTES * 60 + 600)) $(TOOLS)/run.sh plain test/torture/torture.pl
+
+# 1000 readers that have stalled, for SECONDS (60).
+slow-clients:
+	@$(TOOLS)/deps.sh build
+	@$(MAKE) -s all >/dev/null
+	@mkdir -p build
+	@$(CC) -O2 -w -o build/sioload test/bench/sioload.c
+	@GATEWAY=./pg_rooms_gateway SIOLOAD=build/sioload test/load/slow_clients.py $(or $(SECONDS),60)
 
 mutants:
 	@$(TOOLS)/deps.sh build client test

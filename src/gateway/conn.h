@@ -29,6 +29,7 @@ typedef struct Conn
 	int			fd;
 	bool		dying;			/* to be closed by libwebsockets at its next turn */
 	bool		settled;		/* it has sent a whole request */
+	bool		stalled;		/* WebSocket: libwebsockets will say when it can be written to */
 	Timer		deadline;		/* for what it is sending: a TLS handshake and a head, or a body */
 	Held	   *held;			/* the acceptor's */
 

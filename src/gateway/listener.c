@@ -32,6 +32,7 @@
 #define BODY_TIMEOUT_S		20		/* between two pieces of a body */
 #define KEEPALIVE_S			70
 #define CONNECTIONS_SPARE	64
+#define SLOW_LOG_MS			60000
 #define DESCRIPTORS_SPARE	64		/* for everything that is no client */
 
 static int	listener_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t len);
@@ -430,10 +431,31 @@ listener_flush(void *ctx, Session *s)
 		ws_flush(s->ws, s);
 }
 
+/* Once a minute: anybody can be slow. */
+static void
+log_slow(const Session *s)
+{
+	static uint64_t quiet_until;
+	static uint32_t unsaid;
+	Slice		address = session_peer(s)->address;
+	uint64_t	now = server_now(s->server);
+
+	unsaid++;
+	if (now < quiet_until)
+		return;
+	log_message(LINK_LOG_INFO, "More than pg_rooms.max_queued waited for it for 10 seconds, or four times as much at once.",
+				"disconnected a client that does not read what is sent to it (address %.*s; %u since the last such line)",
+				(int) address.len, (const char *) address.data, unsaid);
+	unsaid = 0;
+	quiet_until = now + SLOW_LOG_MS;
+}
+
 static void
 listener_closed(void *ctx, Session *s, CloseReason reason)
 {
 	(void) ctx;
+	if (reason == CLOSE_SLOW)
+		log_slow(s);
 	if (s->poll)
 		polling_answer(s);
 	if (s->posting)

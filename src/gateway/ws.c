@@ -231,6 +231,7 @@ ws_close_received(Conn *c, const uint8_t *bytes, size_t len)
 int
 ws_writable(Conn *c)
 {
+	c->stalled = false;
 	if (c->session && c->session->ws == c)
 		session_mark_dirty(c->session);
 	return 0;
@@ -240,7 +241,7 @@ void
 ws_flush(Conn *c, Session *s)
 {
 	Listener   *l = c->listener;
-	bool		full = lws_partial_buffered(c->wsi);
+	bool		full = c->stalled || lws_partial_buffered(c->wsi);
 
 	while (!full && !c->dying && s->queue.count > 0)
 	{
@@ -258,8 +259,10 @@ ws_flush(Conn *c, Session *s)
 		full = lws_partial_buffered(c->wsi);
 	}
 	s->writable = !full && !c->dying;
-	if (full)
+	/* Once: on uv each costs system calls, for every message to a client that does not read. */
+	if (full && !c->stalled)
 		lws_callback_on_writable(c->wsi);
+	c->stalled = full;
 }
 
 /*

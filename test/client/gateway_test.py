@@ -675,6 +675,13 @@ def test_slow_consumer_is_bounded():
             w.emit("user:1", "x", ["y" * 100000])
         w.wait(lambda: w.stats.get("disconnect_slow") == 1, "the end of the slow one")
         assert w.rss_kb() - base < 20000, w.rss_kb() - base
+        another = WebSocket(w.port)
+        another.connect(token({"sub": "1"}))
+        for i in range(300):
+            w.emit("user:1", "x", ["y" * 100000])
+        w.wait(lambda: w.stats.get("disconnect_slow") == 2, "the end of another slow one")
+        said = [m for _, m, _ in w.logs if "does not read" in m]
+        assert len(said) == 1 and "address 127.0.0.1; 1 since" in said[0], said
 
 
 def test_slow_readers_of_a_large_message_share_one_copy():
