@@ -50,6 +50,9 @@ uninstall-gateway:
 	rm -f '$(DESTDIR)$(bindir)/$(GATEWAY)'
 
 -include $(patsubst %.o,%.d,$(OBJS) $(GATEWAY_OBJS))
+else
+$(GATEWAY):
+	@echo "pg_config was not found: install postgresql-server-dev-15, or set PG_CONFIG (see README.md)" >&2; exit 1
 endif
 
 include test/targets.mk

@@ -33,8 +33,14 @@ FROM (
 	SELECT 'schema ' || nspname, nspowner, coalesce(nspacl, acldefault('n', nspowner))
 	FROM pg_namespace WHERE nspname = 'rooms'
 	UNION ALL
-	SELECT 'view ' || relname, relowner, coalesce(relacl, acldefault('r', relowner))
-	FROM pg_class WHERE relnamespace = 'rooms'::regnamespace
+	SELECT CASE relkind WHEN 'v' THEN 'view ' ELSE 'table ' END || relname, relowner, coalesce(relacl, acldefault('r', relowner))
+	FROM pg_class WHERE relnamespace = 'rooms'::regnamespace AND relkind IN ('r', 'v')
+	UNION ALL
+	SELECT 'type ' || t.oid::regtype, typowner, coalesce(typacl, acldefault('T', typowner))
+	FROM pg_type t JOIN pg_class c ON c.oid = typrelid WHERE typnamespace = 'rooms'::regnamespace AND relkind = 'c'
+	UNION ALL
+	SELECT 'column ' || attrelid::regclass || '.' || attname, relowner, attacl
+	FROM pg_attribute JOIN pg_class c ON c.oid = attrelid WHERE relnamespace = 'rooms'::regnamespace AND attacl IS NOT NULL
 	UNION ALL
 	SELECT 'function ' || oid::regprocedure, proowner, coalesce(proacl, acldefault('f', proowner))
 	FROM pg_proc WHERE pronamespace = 'rooms'::regnamespace

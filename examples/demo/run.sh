@@ -56,8 +56,8 @@ pg_rooms.document_root = '$work/public'
 pg_rooms.jwt_secret = '$(od -An -N24 -tx1 /dev/urandom | tr -d ' \n')'
 CONF
 # In a session of its own, so that Ctrl-C reaches this script alone.
-"${as[@]}" setsid "$bin/pg_ctl" -D "$work/data" -l "$work/data/log" -w start >/dev/null || { cat "$work/data/log"; exit 1; }
 started=1
+"${as[@]}" setsid "$bin/pg_ctl" -D "$work/data" -l "$work/data/log" -w start >/dev/null || { cat "$work/data/log"; exit 1; }
 
 psql=("$bin/psql" -X -q -v ON_ERROR_STOP=1 -h "$work/run" -p "$pgport" -U postgres)
 "${psql[@]}" -d postgres -c 'CREATE DATABASE demo'

@@ -562,6 +562,9 @@ on_gap(const WalEvent *e)
 			 errdetail("That WAL was removed, or cannot be read."),
 			 errhint("Consider increasing \"wal_keep_size\".")));
 	add_hole(e->end);
+	/* The messages of what was prepared in it are in files. */
+	if (!RecoveryInProgress())
+		spool_list(hold_spooled, NULL);
 }
 
 /* In its place among what waits to be given out. */

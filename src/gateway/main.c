@@ -337,7 +337,8 @@ config_apply(Gateway *g, uint32_t number, const Config *c)
 	}
 	if (warning)
 		log_message(LINK_LOG_WARNING,
-					"Set a key that can be used: pg_rooms.jwt_secret or jwt_secret_file (32 bytes or more), jwt_public_key_file or jwt_jwks_file.",
+					"Add pg_rooms.jwt_secret = '...' (32 bytes or more, as from \"openssl rand -hex 32\") to postgresql.conf and reload, "
+					"or set jwt_secret_file, jwt_public_key_file or jwt_jwks_file.",
 					"%s", warning);
 	if (g->auth)
 		auth_free(g->auth);

@@ -49,6 +49,19 @@ my $new = $rooms->client(claims => { sub => 'a' }, transports => ['websocket'], 
 $new->wait_for('connect');
 pass('when it is free it is taken over, without another reload');
 
+# ---- ... and one that is taken when the server starts ----
+$_->disconnect for $old, $new;
+$node->stop;
+$taken = IO::Socket::INET->new(Listen => 1, ReuseAddr => 1, LocalAddr => '127.0.0.1', LocalPort => $port) or die "$port: $!";
+$before = -s $node->logfile;
+$node->start;
+$node->wait_for_log(qr/could not listen.*$port.*\n.*HINT/, $before);
+is($node->safe_psql('postgres', 'SELECT 1'), 1, 'a port that is taken at the start is reported, and the database is there');
+close $taken;
+$old = $rooms->client(claims => { sub => 'a' }, transports => ['websocket'], url => "http://127.0.0.1:$port");
+$old->wait_for('connect');
+pass('... and it is served when it is free');
+
 # ---- bad values ----
 for my $bad ("pg_rooms.path = 'no-slash'", "pg_rooms.namespaces = 'x'", 'pg_rooms.port = 70000')
 {

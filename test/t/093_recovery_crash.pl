@@ -42,18 +42,18 @@ sub heard
 
 # AddressSanitizer would report a SEGV as a finding.
 my $crash = $ENV{ROOMS_VARIANT} eq 'asan' ? 'ABRT' : 'SEGV';
-for my $what ('gateway KILL', "gateway $crash", 'worker TERM', 'server fast', 'server immediate', 'checkpointer KILL')
+for my $what ('gateway KILL', "gateway $crash", 'worker TERM', 'worker KILL', 'server fast', 'server immediate', 'checkpointer KILL')
 {
 	my ($who, $how) = split / /, $what;
 	my @said = say('tenant:1');
 	my $gateway = $rooms->pid_of('gateway');
 	if ($who eq 'server') { $node->stop($how); $node->start }
-	elsif ($who eq 'checkpointer')
+	elsif ($who eq 'checkpointer' || $what eq 'worker KILL')
 	{
 		my $offset = -s $node->logfile;
-		my $checkpointer = $rooms->sql(q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'});
-		die unless $checkpointer =~ /^\d+$/;
-		kill $how, $checkpointer;
+		my $pid = $rooms->sql("SELECT pid FROM pg_stat_activity WHERE backend_type IN ('$who', 'pg_rooms $who')");
+		die unless $pid =~ /^\d+$/;
+		kill $how, $pid;
 		$node->wait_for_log(qr/database system is ready to accept connections/, $offset);
 		$node->poll_query_until('postgres', 'SELECT true');
 	}
