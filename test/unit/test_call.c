@@ -76,6 +76,7 @@ events(void)
 	Client	   *b;
 	Call	   *c;
 	Call	   *d;
+	uint64_t	id;
 
 	unit_case("an event runs its handler; the reply is the acknowledgement");
 	start("e / add\ne /admin add\n");
@@ -175,13 +176,14 @@ events(void)
 	unit_case("a handler that emitted: its acknowledgement waits for the marker");
 	rig_send(a, "421[\"add\",1]");
 	c = next(HANDLER_EVENT, "add", "[1]");
+	id = c->id;
 	answer_marked(c, "[\"one\"]");
 	SAID(a, "");
-	marker(server_marker(rig.server), c->id + 1);
-	marker(server_marker(rig.server) + 1, c->id);
+	marker(server_marker(rig.server), id + 1);
+	marker(server_marker(rig.server) + 1, id);
 	SAID(a, "");
 	rig_emit("user:1", "", 0, 0, "2[\"said\"]");
-	marker(server_marker(rig.server), c->id);
+	marker(server_marker(rig.server), id);
 	SAID(a, "42[\"said\"] 431[\"one\"]");
 	rig_send(a, "422[\"add\",1]");
 	c = next(HANDLER_EVENT, "add", "[1]");
