@@ -301,8 +301,13 @@ listener_accepted(void *ctx, int fd, const char *address, Held *held)
 static void
 conn_too_slow(Timer *t, uint64_t now)
 {
+	Conn	   *c = (Conn *) ((char *) t - offsetof(Conn, deadline));
+
 	(void) now;
-	conn_kill((Conn *) ((char *) t - offsetof(Conn, deadline)));
+	/* One that asks for nothing more on its connection has done nothing wrong. */
+	if (!c->settled || c->http)
+		c->listener->counters[COUNTER_REQUEST_TIMEOUT]++;
+	conn_kill(c);
 }
 
 void

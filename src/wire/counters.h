@@ -42,6 +42,7 @@
 	C(REFUSED_PAYLOAD, "refused_max_payload")	/* POSTs */ \
 	C(REFUSED_URL, "refused_url")				/* longer than 8 kB */ \
 	C(REFUSED_HEADER, "refused_header")			/* longer than 16 kB */ \
+	C(REQUEST_TIMEOUT, "refused_request_timeout") /* TLS handshakes, heads and bodies that took too long */ \
 	C(REFUSED_REQUEST, "refused_request")		/* bad HTTP or Engine.IO requests */ \
 	C(DISCONNECT_CLIENT, "disconnect_client")	/* sessions ended by the client */ \
 	C(DISCONNECT_TRANSPORT, "disconnect_transport") \

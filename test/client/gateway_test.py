@@ -506,6 +506,7 @@ def test_silent_and_slow_connections_are_closed():
             open_ones = [h for h in open_ones if h.s not in ended]
         took = time.monotonic() - start
         assert took < 8, "%d open after %.1f s" % (len(open_ones), took)
+        equal(w.fresh_stats()["refused_request_timeout"], 5, "counted, but not the one that had its answer")
         w.wait(lambda: w.stats.get("connections") == 0, "the end of their sessions")
 
 

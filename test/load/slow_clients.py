@@ -168,7 +168,7 @@ class Run:
         while not load.is_ready():
             assert load.process.poll() is None, "the clients that read failed"
             self.publish("warm-up")
-        self.n, self.peak, self.fewest = 0, 0, STALLED
+        self.n, self.fewest = 0, STALLED
         cpu = self.w.cpu_seconds()
         end = time.monotonic() + seconds
         while time.monotonic() < end:
@@ -197,7 +197,7 @@ def main():
         alone = run.measure(max(5, seconds // 4), folder)
         base = w.rss_kb()
         before = dict(w.fresh_stats())
-        run.due = time.monotonic()
+        run.due, run.peak = time.monotonic(), 0
         run.stall()
         beside = run.measure(seconds, folder)
         stats = {k: v - before[k] for k, v in w.fresh_stats().items()}
