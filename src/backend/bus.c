@@ -339,6 +339,16 @@ end_delivery(LinkMessage *m)
 	return lost;
 }
 
+uint64
+bus_lag(void)
+{
+	TimeLineID	ignored;
+	XLogRecPtr	limit = wal_limit(&ignored);
+	XLogRecPtr	position = wal_reader_position(wal);
+
+	return limit > position ? limit - position : 0;
+}
+
 XLogRecPtr
 bus_position(TimeLineID *timeline)
 {
@@ -524,6 +534,7 @@ on_commit(const WalEvent *e)
 		return;
 	}
 	t->commit = e->lsn;
+	t->commit_time = e->time;
 	news_seen = true;
 	remember_far(t);
 	dlist_push_tail(&committed, &t->node);

@@ -34,6 +34,9 @@ extern BusResult bus_next(LinkMessage *m, bool *more);
 /* All messages of commits whose record begins before this have been given out. */
 extern XLogRecPtr bus_position(TimeLineID *timeline);
 
+/* Bytes of WAL that may be read and have not been. */
+extern uint64 bus_lag(void);
+
 /*
  * For the past (refill.c), which ends where bus_next() goes on.
  *

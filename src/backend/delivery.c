@@ -26,6 +26,9 @@ struct Delivery
 	bool		lost;
 };
 
+/* From PostgreSQL's epoch to Unix time. */
+#define UNIX_US ((POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY)
+
 static bool open_spool(Delivery *d);
 static void report_lost(Delivery *d);
 
@@ -140,7 +143,8 @@ delivery_next(Delivery *d, LinkMessage *m)
 		.lsn = d->transaction->commit,
 		.index = d->next_index++,
 		.xid = U64FromFullTransactionId(d->transaction->xid),
-		.envelope = envelope
+		.envelope = envelope,
+		.committed = d->transaction->commit_time + UNIX_US
 	};
 	return true;
 }

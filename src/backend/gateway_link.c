@@ -100,6 +100,8 @@ gateway_link_message(GatewayLink *l, const LinkMessage *m)
 
 	if (l->sock == PGINVALID_SOCKET)
 		return;
+	if (m->index == 0 && m->committed != 0)
+		write_u64(link_header(reserve(l, LINK_HEADER + 8), LINK_COMMITTED, 8), (uint64_t) m->committed);
 	at = link_header(reserve(l, LINK_HEADER + payload), LINK_MESSAGE, (uint32_t) payload);
 	write_bytes(link_message_header(at, m), m->envelope);
 }

@@ -11,10 +11,12 @@
 #include "mb/pg_wchar.h"
 
 #include "backend/gateway_log.h"
+#include "backend/guc.h"
 #include "wire/link.h"
 
 #define TEXT_MAX	1000		/* bytes */
 #define LINES_MAX	20			/* a second */
+#define CONNECTION_LINES_MAX 1000	/* a second, besides: log_connections was asked for */
 #define REPEAT_AFTER 60000		/* ms: the same complaint again */
 
 static Size last_words_length;	/* those of the last gateway that said why it exits */
@@ -31,7 +33,8 @@ gateway_log_frame(Slice payload, int64 now)
 		[LINK_LOG_DEBUG] = DEBUG1,
 		[LINK_LOG_INFO] = LOG,
 		[LINK_LOG_WARNING] = WARNING,
-		[LINK_LOG_FATAL] = WARNING
+		[LINK_LOG_FATAL] = WARNING,
+		[LINK_LOG_CONNECTION] = LOG
 	};
 	Reader		r = reader(payload);
 	uint8_t		level = read_u8(&r);
@@ -80,17 +83,21 @@ may_log(LinkLogLevel level, int64 now)
 {
 	static int64 since = 0;
 	static int	lines = 0;
+	static int	connections = 0;
 	static int	last_words = 0;
 
 	if (now - since >= 1000)
 	{
-		if (lines > LINES_MAX)
+		int			left_out = Max(lines - LINES_MAX, 0) + Max(connections - CONNECTION_LINES_MAX, 0);
+
+		if (left_out > 0)
 			ereport(LOG,
-					(errmsg("pg_rooms gateway: %d more log lines within a second were left out",
-							lines - LINES_MAX)));
+					(errmsg("pg_rooms gateway: %d more log lines within a second were left out", left_out)));
 		since = now;
-		lines = last_words = 0;
+		lines = connections = last_words = 0;
 	}
+	if (level == LINK_LOG_CONNECTION)
+		return rooms_log_connections && ++connections <= CONNECTION_LINES_MAX;
 	lines++;
 
 	/* Why it exits is of interest also after many lines; it says so once. */

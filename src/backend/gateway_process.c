@@ -122,6 +122,7 @@ static bool handle_refused(Slice payload);
 static bool handle_stats(Slice payload);
 static bool handle_session(Slice payload);
 static void heartbeat(int64 now);
+static void send_stats(void);
 static void end(int64 now);
 static void ending(int64 now, int grace);
 static void next_signal(int64 now);
@@ -606,10 +607,23 @@ heartbeat(int64 now)
 
 		write_u64(number, ++gw.ping);
 		gateway_link_frame(&gw.link, LINK_PING, slice(number, sizeof(number)));
+		send_stats();
 		gw.ping_at = now + PING_INTERVAL;
 		if (gw.silent_since == 0)
 			gw.silent_since = now;
 	}
+}
+
+/* For /metrics. */
+static void
+send_stats(void)
+{
+	uint8		payload[8 * WORKER_COUNTER_COUNT];
+	uint8	   *at = payload;
+
+	for (int i = 0; i < WORKER_COUNTER_COUNT; i++)
+		at = write_u64(at, pg_atomic_read_u64(&rooms_shared->worker_counters[i]));
+	gateway_link_frame(&gw.link, LINK_STATS, slice(payload, sizeof(payload)));
 }
 
 /* Ends the gateway, which is to blame. */

@@ -10,7 +10,7 @@
  * session: emit by anybody, max_message_size and max_pending by superusers (a
  * bulk load may need more; the gateway takes any size up to their bounds).
  *
- * jwt_secret and handler_conninfo never show.  A show hook alone would not do:
+ * jwt_secret, handler_conninfo and metrics_token never show.  A show hook alone would not do:
  * pg_settings.reset_val and the log line about a changed parameter print the
  * variable itself.  So their variables always hold asterisks, and the check
  * hook (guc_check.c) moves the secret into the hook's "extra".
@@ -43,6 +43,8 @@ char	   *rooms_document_root;
 char	   *rooms_allowed_origins;
 bool		rooms_cors_credentials;
 bool		rooms_sandbox;
+bool		rooms_log_connections;
+int			rooms_stats_interval;
 char	   *rooms_jwt_secret_file;
 char	   *rooms_jwt_public_key_file;
 char	   *rooms_jwt_jwks_file;
@@ -78,10 +80,12 @@ int			rooms_handler_connections;
 int			rooms_handler_timeout;
 char	   *rooms_default_role;
 
-/* The variables of the two secrets, always GUC_MASK, and what they stand for; NULL if unset. */
+/* The variables of the secrets, always GUC_MASK, and what they stand for; NULL if unset. */
 static char *masked_jwt_secret;
 static char *masked_handler_conninfo;
 static const char *jwt_secret;
+static char *masked_metrics_token;
+static const char *metrics_token;
 static const char *handler_conninfo;
 
 typedef struct BoolSetting
@@ -131,7 +135,9 @@ static bool is_closed_to_others(const struct stat *st);
 pg_noreturn static void refuse_key_file(const char *setting, const char *path, const char *why);
 static void assign_jwt_secret(const char *value, void *extra);
 static void assign_handler_conninfo(const char *value, void *extra);
+static void assign_metrics_token(const char *value, void *extra);
 static const char *show_jwt_secret(void);
+static const char *show_metrics_token(void);
 static const char *show_handler_conninfo(void);
 
 static const BoolSetting bool_settings[] = {
@@ -143,6 +149,10 @@ static const BoolSetting bool_settings[] = {
 		"Accepts clients that present no token.",
 		"A bad token is refused all the same.",
 		&rooms_allow_anonymous, false, true},
+	{"pg_rooms.log_connections",
+		"Logs each connect and disconnect of a socket.",
+		"At most 1000 lines in a second.",
+		&rooms_log_connections, false, true},
 	{"pg_rooms.sandbox",
 		"Keeps the gateway from files, programs and system calls that it does not need.",
 		"Uses the kernel's landlock and seccomp. Changing it replaces the gateway.",
@@ -238,6 +248,10 @@ static const IntSetting int_settings[] = {
 		"Largest sum of the messages of one transaction.",
 		"They are kept in memory until it commits.",
 		&rooms_max_pending, 64 * 1024, 64, ROOMS_MAX_PENDING_LIMIT, PGC_SUSET, GUC_UNIT_KB, 0},
+	{"pg_rooms.stats_interval",
+		"Time between two lines with statistics in the log.",
+		"Only while clients are connected or something has changed. Zero: none.",
+		&rooms_stats_interval, 60 * 1000, 0, DAY_MS, PGC_SIGHUP, GUC_UNIT_MS, 0},
 	{"pg_rooms.handler_connections",
 		"Number of database connections for handlers of clients' events.",
 		"They are opened on demand and closed when idle.",
@@ -326,6 +340,10 @@ static const StringSetting string_settings[] = {
 		"Empty: clients' events are ignored.",
 		&masked_handler_conninfo, GUC_MASK, GUC_NOT_IN_SAMPLE, guc_check_secret, assign_handler_conninfo,
 		show_handler_conninfo, false},
+	{"pg_rooms.metrics_token",
+		"Bearer token that lets Prometheus read /metrics.",
+		"At least 16 characters. Empty: there is no /metrics.",
+		&masked_metrics_token, GUC_MASK, GUC_NOT_IN_SAMPLE, guc_check_secret, assign_metrics_token, show_metrics_token, false},
 	{"pg_rooms.default_role",
 		"Role that handlers run as for a token that names none.",
 		"Empty: the user of handler_conninfo.",
@@ -388,11 +406,12 @@ void
 guc_config_payload(StringInfo out)
 {
 	int			start = out->len;
-	uint32		count = 6;		/* those that no table has */
+	uint32		count = 7;		/* those that no table has */
 	char	   *key = guc_jwt_secret();
 
 	append_u32(out, 0);			/* the count, known at the end */
 	append_pair(out, "pg_rooms.handler_conninfo", slice_cstring(handler_conninfo ? handler_conninfo : ""));
+	append_pair(out, "pg_rooms.metrics_token", slice_cstring(metrics_token ? metrics_token : ""));
 	append_pair(out, "pg_rooms.jwt_secret", slice_cstring(key ? key : ""));
 	append_key_file(out, "pg_rooms.jwt_public_key", "pg_rooms.jwt_public_key_file", rooms_jwt_public_key_file, false);
 	append_key_file(out, "pg_rooms.jwt_jwks", "pg_rooms.jwt_jwks_file", rooms_jwt_jwks_file, false);
@@ -541,6 +560,18 @@ static void
 assign_handler_conninfo(const char *value pg_attribute_unused(), void *extra)
 {
 	handler_conninfo = extra;
+}
+
+static void
+assign_metrics_token(const char *value pg_attribute_unused(), void *extra)
+{
+	metrics_token = extra;
+}
+
+static const char *
+show_metrics_token(void)
+{
+	return metrics_token ? GUC_MASK : "";
 }
 
 static const char *

@@ -21,6 +21,8 @@ extern char *rooms_document_root;
 extern char *rooms_allowed_origins;
 extern bool rooms_cors_credentials;
 extern bool rooms_sandbox;
+extern bool rooms_log_connections;
+extern int	rooms_stats_interval;	/* ms; 0: off */
 extern char *rooms_jwt_secret_file; /* jwt_secret itself: guc_jwt_secret() */
 extern char *rooms_jwt_public_key_file;
 extern char *rooms_jwt_jwks_file;

@@ -30,6 +30,7 @@ typedef struct BusTransaction
 	dlist_node	node;
 	bool		hole;			/* no transaction: messages before `commit` may be lost */
 	XLogRecPtr	commit;			/* start of the commit record */
+	TimestampTz commit_time;
 	TimestampTz gated_since;	/* 0: it did not have to wait yet */
 	bool		gate_reported;
 } BusTransaction;

@@ -36,7 +36,7 @@ static void put_room(void *ctx, Slice row);
 static void put_row(ReturnSetInfo *rows, const Reader *r, Datum *values, bool *nulls);
 static Datum text_of(Slice s);
 
-#define C(id, name) name,
+#define C(id, name, kind, text) name,
 static const char *const worker_names[] = {WORKER_COUNTERS(C)};
 static const char *const gateway_names[] = {GATEWAY_COUNTERS(C)};
 #undef C

@@ -53,6 +53,7 @@
 #include "backend/session_table.h"
 #include "backend/shared.h"
 #include "backend/spool.h"
+#include "backend/stats_log.h"
 #include "backend/worker.h"
 
 /* Sleeps, in ms. */
@@ -131,6 +132,7 @@ rooms_worker_main(Datum arg pg_attribute_unused())
 			gateway_listen();
 		gateway_service(now, link_event);
 		inquiry_service();
+		stats_log_service(now);
 
 		bus = gateway_filling() ? fill() : deliver();
 		send_position(now);

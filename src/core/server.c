@@ -507,7 +507,7 @@ server_message(Server *s, const LinkMessage *m, uint64_t now)
 	}
 	else if (e.kind != ENVELOPE_EMIT)
 		command(s, &e);
-	else if (e.throttle_ms == 0)
+	else if (s->counters[COUNTER_EMITS]++, e.throttle_ms == 0)
 		server_emit(s, &e, true);
 	else
 		server_throttle(s, &e, m->envelope);

@@ -86,6 +86,7 @@ typedef struct ServerOptions
 	uint32_t	max_rooms_per_socket;
 	uint32_t	max_namespaces_per_connection;
 	size_t		max_queued;		/* soft cap for 10 s; 4 times that is the hard cap */
+	bool		log_connections;
 	uint32_t	recovery_window;	/* 0: no recovery, the plain protocol */
 	size_t		history_size;
 } ServerOptions;
@@ -148,6 +149,12 @@ typedef struct ServerHooks
 	 * False: the worker cannot take it now.  May be NULL.
 	 */
 	bool		(*session_table) (void *ctx, Slice key, Slice value);
+
+	/*
+	 * With log_connections: a socket has connected, or (reason not NULL, in
+	 * protocol.md 2.3's words) leaves.  May be NULL without.
+	 */
+	void		(*socket_log) (void *ctx, const Socket *socket, const char *reason);
 
 	/* Somebody came back and was not recovered, because not all that he missed is known. */
 	void		(*recovery_gap) (void *ctx);

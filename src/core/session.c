@@ -445,8 +445,10 @@ push(Session *s, Frame *f)
 void
 session_push(Session *s, Frame *f)
 {
-	if (push(s, f))
-		s->messages_out++;
+	if (!push(s, f))
+		return;
+	s->messages_out++;
+	s->server->counters[COUNTER_MESSAGES_OUT]++;
 }
 
 static void
@@ -495,6 +497,7 @@ heard(Session *s, size_t bytes)
 {
 	s->state->last_seen = s->server->now;
 	s->state->bytes_in += bytes;
+	s->server->counters[COUNTER_BYTES_IN] += bytes;
 }
 
 static void
@@ -510,6 +513,7 @@ receive_packet(Session *s, const EioPacket *p)
 			break;
 		case EIO_MESSAGE:
 			s->state->messages_in++;
+			s->server->counters[COUNTER_MESSAGES_IN]++;
 			if (s->state->draining)
 				break;
 			if (p->binary)

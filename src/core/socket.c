@@ -104,6 +104,15 @@ socket_send(Socket *socket, Slice packet, EnvelopeList attachments)
 
 /* ---- coming and going ---- */
 
+static void
+log_socket(const Socket *socket, const char *reason)
+{
+	const Server *server = socket->session->server;
+
+	if (server->options.log_connections)
+		server->hooks.socket_log(server->hooks.ctx, socket, reason);
+}
+
 static Socket *
 find_socket(const Session *s, Slice nsp)
 {
@@ -221,6 +230,7 @@ socket_connected(Socket *socket)
 	}
 	socket->connected = true;
 	socket->session->server->counters[COUNTER_CONNECTS]++;
+	log_socket(socket, NULL);
 	if (socket->stay != NULL)
 		recovery_tell(socket->stay);
 	send_connected(socket);
@@ -296,6 +306,8 @@ socket_leave(Socket *socket, const char *reason)
 	Session    *s = socket->session;
 	Socket	  **at = &s->sockets;
 
+	if (socket->connected)
+		log_socket(socket, reason);
 	while (*at != socket)
 		at = &(*at)->next;
 	*at = socket->next;

@@ -57,6 +57,8 @@ static const Setting settings[] = {
 	SETTING("max_pending_handshakes", SETTING_UINT32, max_pending_handshakes),
 	SETTING("max_connections_per_user", SETTING_UINT32, server.max_connections_per_user),
 	SETTING("max_queued", SETTING_SIZE, server.max_queued),
+	SETTING("metrics_token", SETTING_TEXT, metrics_token),
+	SETTING("log_connections", SETTING_BOOL, server.log_connections),
 	SETTING("recovery_window", SETTING_UINT32, server.recovery_window),
 	SETTING("history_size", SETTING_SIZE, server.history_size),
 	SETTING("jwt_secret", SETTING_TEXT, auth.secret),

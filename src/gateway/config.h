@@ -27,6 +27,7 @@ typedef struct Config
 	const char *trusted_proxies;	/* "" or a comma-separated list */
 	uint32_t	max_pending_handshakes; /* 0: no limit */
 	uint32_t	request_timeout; /* ms */
+	const char *metrics_token;	/* "": no /metrics */
 	bool		sandbox;
 	ServerOptions server;
 	AuthSettings auth;

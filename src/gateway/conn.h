@@ -59,6 +59,7 @@ struct Listener
 	Acceptor   *acceptor;
 	Server	   *server;
 	uint64_t   *counters;		/* the server's */
+	const uint64_t *worker_counters;	/* as it last told of them */
 	HttpParking *parking;
 
 	RequestSettings settings;

@@ -35,6 +35,7 @@
 
 #include "core/alloc.h"
 #include "gateway/auth.h"
+#include "gateway/metrics.h"
 #include "gateway/origin.h"
 #include "gateway/recv_guard.h"
 
@@ -57,6 +58,7 @@ static bool http_copy_field(struct lws *wsi, enum lws_token_indexes token, char 
 static char *http_authorization(struct lws *wsi);
 static char *http_forwarded(struct lws *wsi);
 static void http_collect_fields(struct lws *wsi, EngineRequest *q);
+static void http_metrics(Http *h);
 static int	http_send(Conn *c);
 static int	http_write(Conn *c);
 static int	http_finish(Conn *c);
@@ -100,6 +102,8 @@ http_begin(Conn *c, const char *path, size_t len)
 
 	if (strncmp(h->path, l->settings.path, strlen(l->settings.path)) == 0)
 		polling_request(h);
+	else if (l->settings.metrics_token[0] != '\0' && strcmp(h->path, "/metrics") == 0)
+		http_metrics(h);
 	else
 		static_request(h, l->root);
 
@@ -109,6 +113,26 @@ http_begin(Conn *c, const char *path, size_t len)
 	if (h->state == HTTP_ANSWERED && (expected == 0 || h->close))
 		return http_send(c);
 	return 0;
+}
+
+/* The gauges are those of the last second. */
+static void
+http_metrics(Http *h)
+{
+	const Listener *l = h->conn->listener;
+	Text		text = {0};
+
+	if (!metrics_authorized(h->request.authorization, l->settings.metrics_token))
+		http_answer(h, 401, "text/plain; charset=UTF-8", "WWW-Authenticate: Bearer\r\nCache-Control: no-store\r\n",
+					SLICE_LITERAL("pg_rooms.metrics_token is wanted\n"));
+	else if (h->request.method != HTTP_GET && h->request.method != HTTP_HEAD)
+		http_answer(h, 405, "text/plain; charset=UTF-8", "Allow: GET, HEAD\r\n", SLICE_LITERAL("Method not allowed\n"));
+	else
+	{
+		metrics_text(&text, l->counters, l->worker_counters);
+		http_answer(h, 200, METRICS_TYPE, "Cache-Control: no-store\r\n", text_slice(&text));
+		text_free(&text);
+	}
 }
 
 int
@@ -489,6 +513,8 @@ http_status_text(int status)
 			return "Not Modified";
 		case 400:
 			return "Bad Request";
+		case 401:
+			return "Unauthorized";
 		case 403:
 			return "Forbidden";
 		case 404:

@@ -23,6 +23,7 @@
 
 #include "core/alloc.h"
 #include "gateway/log.h"
+#include "gateway/metrics.h"
 #include "gateway/recv_guard.h"
 
 #define RX_BUFFER			1024	/* per connection: the largest part of its memory */
@@ -158,12 +159,25 @@ listener_set_server(Listener *l, Server *server)
 	guard_set_counters(l->counters);
 }
 
+void
+listener_set_worker_counters(Listener *l, const uint64_t *counters)
+{
+	l->worker_counters = counters;
+}
+
 bool
 listener_configure(Listener *l, const Config *c, const char **what, const char **error, const char **hint)
 {
 	TlsIdentity *tls = NULL;
 	int			root = -1;
 
+	if (!metrics_token_valid(c->metrics_token))
+	{
+		*what = "could not use pg_rooms.metrics_token";
+		*error = "it is shorter than 16 characters or has others than visible ASCII";
+		*hint = "Set one such as: openssl rand -hex 32.";
+		return false;
+	}
 	if (!listener_read_identity(l, c, &tls, error))
 	{
 		*what = "could not use the certificate for TLS";
@@ -193,6 +207,8 @@ listener_configure(Listener *l, const Config *c, const char **what, const char *
 	free(l->settings.path);
 	free(l->settings.allowed_origins);
 	free(l->settings.trusted_proxies);
+	free(l->settings.metrics_token);
+	l->settings.metrics_token = xstrndup(c->metrics_token, strlen(c->metrics_token));
 	l->settings.path = xstrndup(c->path, strlen(c->path));
 	l->settings.allowed_origins = xstrndup(c->allowed_origins, strlen(c->allowed_origins));
 	l->settings.trusted_proxies = xstrndup(c->trusted_proxies, strlen(c->trusted_proxies));
@@ -271,6 +287,7 @@ listener_free(Listener *l)
 		close(l->root);
 	free(l->settings.path);
 	free(l->settings.trusted_proxies);
+	free(l->settings.metrics_token);
 	free(l->settings.allowed_origins);
 	free(l);
 }

@@ -25,6 +25,9 @@ extern Listener *listener_new(uv_loop_t *loop, const char **error, const char **
 extern void listener_hooks(ServerHooks *hooks);
 extern void listener_set_server(Listener *l, Server *server);
 
+/* The worker's counters, for /metrics; the array stays the caller's. */
+extern void listener_set_worker_counters(Listener *l, const uint64_t *counters);
+
 /*
  * Copies what it needs.  False: the certificate or the document root cannot be
  * used, and all stays as it was; *what could not be done, *error why, *hint

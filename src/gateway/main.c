@@ -28,7 +28,9 @@
 #include <openssl/sha.h>
 #include <uv.h>
 
+#include "core/call.h"
 #include "core/inspect.h"
+#include "core/latency.h"
 #include "core/recovery.h"
 #include "gateway/auth.h"
 #include "gateway/config.h"
@@ -45,6 +47,7 @@
 #define WATCHDOG_S			10
 #define STATS_MS			1000
 #define GAP_LOG_MS			60000	/* between two log lines about it */
+#define UNSENT_MAX			1024	/* transactions of one turn whose latency is measured */
 #define FAREWELL_TICK_MS	20
 #define FAREWELL_TICKS		25		/* half a second for clients to be hung up on */
 
@@ -66,6 +69,11 @@ typedef struct Gateway
 	bool		listening;
 	bool		leaving;
 	uint64_t	gap_logged;
+	int64_t		committed;		/* when the transaction of the next message did; 0: not known, or measured */
+	int64_t		unsent[UNSENT_MAX]; /* ... of messages since the last flush */
+	uint32_t	unsent_count;
+	Latency		latency;		/* from there to the flush */
+	uint64_t	worker_counters[WORKER_COUNTER_COUNT];
 	int			farewell_ticks;
 	int			status;
 } Gateway;
@@ -86,6 +94,8 @@ static void on_covered(void *ctx, const LinkPosition *p);
 static void on_history(void *ctx, uint32_t age, const LinkMessage *m);
 static void on_position(void *ctx, const LinkPosition *p);
 static void on_session(void *ctx, Slice key, Slice value);
+static void on_committed(void *ctx, int64_t at);
+static void on_worker_stats(void *ctx, const uint64_t *counters);
 static void on_query(void *ctx, uint64_t id, LinkQuery what);
 static void on_drain(void *ctx, uint32_t ms);
 static void on_stop(void *ctx);
@@ -94,6 +104,7 @@ static void on_sigterm(uv_signal_t *handle, int signum);
 static void on_flush(uv_prepare_t *handle);
 static void set_tick(Gateway *g, uint64_t at);
 static void on_tick(uv_timer_t *timer);
+static const uint64_t *gateway_counters(Gateway *g);
 static void on_second(uv_timer_t *timer);
 static void on_farewell(uv_timer_t *timer);
 
@@ -105,6 +116,9 @@ static bool still_good(void *ctx, const Identity *id);
 static void hook_call_waiting(void *ctx);
 static void hook_rules_changed(void *ctx);
 static void hook_recovery_gap(void *ctx);
+static void hook_socket_log(void *ctx, const Socket *socket, const char *reason);
+static int64_t wall_clock_us(void);
+static void measure_latency(Gateway *g);
 static void hook_digest(void *ctx, Slice secret, uint8_t out[32]);
 static bool hook_session_table(void *ctx, Slice key, Slice value);
 static bool hook_authorize(void *ctx, const Session *s, Slice auth, Identity *id, ConnectError *err);
@@ -184,7 +198,7 @@ gateway_start(Gateway *g)
 	const WorkerLinkHandlers handlers = {.ctx = g,.config = on_config,.listen = on_listen,
 		.message = on_message,.timelines = on_timelines,.covered = on_covered,.history = on_history,
 		.position = on_position,.session = on_session,.query = on_query,.drain = on_drain,
-		.stop = on_stop,.closed = on_link_closed};
+		.committed = on_committed,.stats = on_worker_stats,.stop = on_stop,.closed = on_link_closed};
 	const char *error;
 	const char *hint;
 
@@ -353,11 +367,13 @@ config_apply(Gateway *g, uint32_t number, const Config *c)
 	{
 		ServerHooks hooks = {.ctx = g,.random = hook_random,.authorize = hook_authorize,
 			.call_waiting = hook_call_waiting,.rules_changed = hook_rules_changed,.recovery_gap = hook_recovery_gap,
+			.socket_log = hook_socket_log,
 			.digest = hook_digest,.session_table = hook_session_table};
 
 		listener_hooks(&hooks);
 		g->server = server_new(&c->server, &hooks, uv_now(&g->loop));
 		listener_set_server(g->listener, g->server);
+		listener_set_worker_counters(g->listener, g->worker_counters);
 	}
 	config_apply_namespaces(g->server, c->namespaces);
 	handlers_configure(g->handlers, g->server, &c->handlers);
@@ -439,6 +455,23 @@ on_message(void *ctx, const LinkMessage *m)
 		return;
 	if (server_message(g->server, m, uv_now(&g->loop)) != WIRE_OK)
 		log_malformed(m);
+	if (g->committed != 0 && g->unsent_count < UNSENT_MAX)
+		g->unsent[g->unsent_count++] = g->committed;
+	g->committed = 0;
+}
+
+static void
+on_committed(void *ctx, int64_t at)
+{
+	((Gateway *) ctx)->committed = at;
+}
+
+static void
+on_worker_stats(void *ctx, const uint64_t *counters)
+{
+	Gateway    *g = ctx;
+
+	memcpy(g->worker_counters, counters, sizeof(g->worker_counters));
 }
 
 /* What follows is for clients that come back. */
@@ -555,7 +588,28 @@ on_flush(uv_prepare_t *handle)
 		return;
 	handlers_run(g->handlers);
 	server_flush(g->server);
+	measure_latency(g);
 	set_tick(g, server_next_tick(g->server));
+}
+
+/* All that was received before this flush is now in the transports' hands. */
+static void
+measure_latency(Gateway *g)
+{
+	int64_t		now = g->unsent_count > 0 ? wall_clock_us() : 0;
+
+	for (uint32_t i = 0; i < g->unsent_count; i++)
+		latency_add(&g->latency, now > g->unsent[i] ? (uint64_t) (now - g->unsent[i]) : 0, uv_now(&g->loop));
+	g->unsent_count = 0;
+}
+
+static int64_t
+wall_clock_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (int64_t) now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
 static void
@@ -580,6 +634,20 @@ on_tick(uv_timer_t *timer)
 	server_tick(g->server, uv_now(&g->loop));
 }
 
+static const uint64_t *
+gateway_counters(Gateway *g)
+{
+	uint64_t	now = uv_now(&g->loop);
+	uint64_t   *counters = server_counters(g->server);
+
+	counters[COUNTER_LATENCY_P50] = latency_quantile(&g->latency, 500, now);
+	counters[COUNTER_LATENCY_P95] = latency_quantile(&g->latency, 950, now);
+	counters[COUNTER_LATENCY_P99] = latency_quantile(&g->latency, 990, now);
+	counters[COUNTER_LATENCY_COUNT] = g->latency.count;
+	counters[COUNTER_LATENCY_SUM] = g->latency.sum;
+	return counters;
+}
+
 static void
 on_second(uv_timer_t *timer)
 {
@@ -590,7 +658,7 @@ on_second(uv_timer_t *timer)
 		return;
 	server_tick(g->server, uv_now(&g->loop));
 	listener_tick(g->listener);
-	worker_link_stats(g->link, server_counters(g->server));
+	worker_link_stats(g->link, gateway_counters(g));
 }
 
 /* ---- the core's questions ---- */
@@ -621,11 +689,7 @@ hook_authorize(void *ctx, const Session *s, Slice auth, Identity *id, ConnectErr
 {
 	Gateway    *g = ctx;
 
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return auth_connect(g->auth, auth, session_peer(s)->authorization,
-						(int64_t) now.tv_sec * 1000 + now.tv_nsec / 1000000, id, err);
+	return auth_connect(g->auth, auth, session_peer(s)->authorization, wall_clock_us() / 1000, id, err);
 }
 
 static void
@@ -657,6 +721,33 @@ hook_session_table(void *ctx, Slice key, Slice value)
 	Gateway    *g = ctx;
 
 	return value.len > 0 ? worker_link_session_set(g->link, key, value) : worker_link_session_remove(g->link, key);
+}
+
+/* The ids are a client's, or whoever's who signs tokens: quoted, they cannot look like other fields. */
+static void
+hook_socket_log(void *ctx, const Socket *socket, const char *reason)
+{
+	const Caller *caller = socket->caller;
+	const SessionPeer *peer = session_peer(socket->session);
+	int64_t		duration = wall_clock_us() / 1000 - peer->issued;
+	Text		who = {0};
+
+	(void) ctx;
+	text_add_string(&who, "user=");
+	text_add_json(&who, slice_cstring(caller->identity.user_id ? caller->identity.user_id : ""));
+	text_add_string(&who, " tenant=");
+	text_add_json(&who, slice_cstring(caller->identity.tenant_id ? caller->identity.tenant_id : ""));
+	if (reason == NULL)
+		log_message(LINK_LOG_CONNECTION, NULL, "connected: sid=%s address=%.*s namespace=%s transport=%s %.*s", caller->sid,
+					(int) peer->address.len, (const char *) peer->address.data, caller->nsp,
+					socket->session->transport == TRANSPORT_WEBSOCKET ? "websocket" : "polling",
+					(int) who.len, (const char *) who.bytes);
+	else
+		log_message(LINK_LOG_CONNECTION, NULL, "disconnected: sid=%s address=%.*s namespace=%s reason=\"%s\" duration=%lld.%03d s %.*s",
+					caller->sid, (int) peer->address.len, (const char *) peer->address.data, caller->nsp, reason,
+					(long long) (duration > 0 ? duration / 1000 : 0), (int) (duration > 0 ? duration % 1000 : 0),
+					(int) who.len, (const char *) who.bytes);
+	text_free(&who);
 }
 
 static void

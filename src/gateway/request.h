@@ -26,6 +26,7 @@ typedef struct RequestSettings
 	char	   *path;
 	char	   *allowed_origins;
 	bool		cors_credentials;
+	char	   *metrics_token;	/* "": no /metrics */
 	char	   *trusted_proxies;	/* whose X-Forwarded-For counts */
 	uint32_t	max_payload;
 	bool		collect;		/* handlers want to know query and header fields */

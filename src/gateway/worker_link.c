@@ -58,6 +58,7 @@ static bool link_hello(WorkerLink *l, Slice payload);
 static bool link_config(WorkerLink *l, Slice payload);
 static bool link_listen(WorkerLink *l, Slice payload);
 static bool link_drain(WorkerLink *l, Slice payload);
+static bool link_stats(WorkerLink *l, Slice payload);
 static bool link_past(WorkerLink *l, const LinkFrame *f);
 static bool link_session(WorkerLink *l, const LinkSession *s);
 static void link_reserve(WorkerLink *l, size_t space);
@@ -365,6 +366,13 @@ link_frame(WorkerLink *l, const LinkFrame *f)
 		case LINK_PING:
 			link_send(l, LINK_PONG, f->payload);
 			return true;
+		case LINK_COMMITTED:
+			if (f->payload.len != 8)
+				return false;
+			l->handlers.committed(l->handlers.ctx, (int64_t) read_u64(&(Reader) {f->payload.data, f->payload.data + 8, false}));
+			return true;
+		case LINK_STATS:
+			return link_stats(l, f->payload);
 		case LINK_QUERY:
 			if (link_query_decode(f->payload, &id, &what) != WIRE_OK)
 				return false;
@@ -378,6 +386,20 @@ link_frame(WorkerLink *l, const LinkFrame *f)
 		default:
 			return false;
 	}
+}
+
+static bool
+link_stats(WorkerLink *l, Slice payload)
+{
+	uint64_t	counters[WORKER_COUNTER_COUNT];
+	Reader		r = reader(payload);
+
+	for (int i = 0; i < WORKER_COUNTER_COUNT; i++)
+		counters[i] = read_u64(&r);
+	if (r.bad || reader_left(&r) != 0)
+		return false;
+	l->handlers.stats(l->handlers.ctx, counters);
+	return true;
 }
 
 /* What recovery needs to know. */

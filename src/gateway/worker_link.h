@@ -23,6 +23,8 @@ typedef struct WorkerLinkHandlers
 	void		(*history) (void *ctx, uint32_t age, const LinkMessage *m);
 	void		(*position) (void *ctx, const LinkPosition *p);
 	void		(*session) (void *ctx, Slice key, Slice value);
+	void		(*committed) (void *ctx, int64_t at);	/* Unix time in us: of the next message's transaction */
+	void		(*stats) (void *ctx, const uint64_t *counters);	/* WORKER_COUNTER_COUNT of them */
 	void		(*query) (void *ctx, uint64_t id, LinkQuery what);
 	void		(*drain) (void *ctx, uint32_t ms);
 	void		(*stop) (void *ctx);

@@ -43,6 +43,7 @@ link_message_decode(Slice payload, LinkMessage *m)
 	m->index = read_u32(&r);
 	m->xid = read_u64(&r);
 	m->envelope = read_bytes(&r, reader_left(&r));
+	m->committed = 0;
 	return r.bad ? WIRE_BAD : WIRE_OK;
 }
 

@@ -24,6 +24,9 @@
  *     POSITION u32 age | u32 timeline | u64 LSN: every message whose commit
  *              record begins before this LSN has been sent
  *     SESSION  as below: an entry of the session table, to be taken up
+ *     COMMITTED  u64 Unix time in us: when the transaction committed that the next
+ *              MESSAGE is of
+ *     STATS    u64 x WORKER_COUNTER_COUNT
  *     QUERY    u64 id | u8 what: asks for the next slice of who is connected; an id
  *              other than the last one begins anew
  *     DRAIN    u32 ms: no new sessions from now on, those that are open are closed
@@ -105,6 +108,7 @@ typedef enum LinkType
 	LINK_QUERY,
 	LINK_ROWS,
 	LINK_DRAIN,
+	LINK_COMMITTED,
 	LINK_TYPE_END				/* none; one more than the last */
 } LinkType;
 
@@ -113,7 +117,8 @@ typedef enum LinkLogLevel
 	LINK_LOG_DEBUG = 0,
 	LINK_LOG_INFO,				/* LOG in the server's log */
 	LINK_LOG_WARNING,
-	LINK_LOG_FATAL				/* the gateway exits after this one */
+	LINK_LOG_FATAL,				/* the gateway exits after this one */
+	LINK_LOG_CONNECTION			/* as INFO: one of log_connections' lines */
 } LinkLogLevel;
 
 typedef struct LinkFrame
@@ -129,6 +134,7 @@ typedef struct LinkMessage
 	uint32_t	index;			/* of this message within its transaction */
 	uint64_t	xid;			/* epoch and xid of the transaction */
 	Slice		envelope;
+	int64_t		committed;		/* Unix time in us; the worker's: no part of the frame, 0 after decoding */
 } LinkMessage;
 
 /* TIMELINES, to be walked with link_timelines_next(). */

@@ -34,7 +34,8 @@ DEFAULTS = {
     "tenant_claim": "tenantId,tenant_id", "role_claim": "role",
     "max_connections_per_user": "0", "max_connections_per_ip": "0", "max_handshakes_per_second": "0",
     "max_events_per_second": "0", "max_bytes_per_second": "0", "max_rooms_per_socket": "0",
-    "max_namespaces_per_connection": "0", "max_pending_handshakes": "0", "trusted_proxies": "",
+    "max_namespaces_per_connection": "0", "max_pending_handshakes": "0", "log_connections": "off",
+    "trusted_proxies": "",
     "tls_cert": "", "tls_key": "", "handler_conninfo": "", "handler_connections": "4", "handler_timeout": "10000", "database": "postgres",
 }
 

@@ -218,10 +218,11 @@ for (@settings)
 	is($effect->(), $before, '... and back');
 }
 
-# ---- none is left out; handlers, recovery and TLS have tests of their own ----
+# ---- none is left out; handlers, recovery, TLS and what is told of the server have tests of their own ----
 my %tested = map { $_ => 1 } (map { $_->[0] } @settings),
   qw(role_claim handler_conninfo handler_connections handler_timeout default_role recovery_window history_size
-	tls_cert_file tls_key_file trusted_proxies max_rooms_per_socket);
+	tls_cert_file tls_key_file trusted_proxies max_rooms_per_socket
+	log_connections stats_interval metrics_token);
 my @reloadable = PostgreSQL::Test::Utils::slurp_file(dirname(__FILE__) . '/../../README.md') =~ /^\| `(\w+)` \|.*\| reload \|$/mg;
 is_deeply([ grep { !$tested{$_} } @reloadable ], [], 'every reloadable setting has been reloaded');
 cmp_ok(scalar @reloadable, '>', 30, '... of those in README');
