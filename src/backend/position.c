@@ -77,7 +77,10 @@ newest_first(const void *a, const void *b)
 	return x < y ? 1 : x > y ? -1 : 0;
 }
 
-/* xmax and what runs.  A snapshot of a standby has all xids in one list, sub-transactions' too. */
+/*
+ * xmax and what runs.  A snapshot of a standby has all xids in one list, sub-transactions' too.
+ * While a transaction is being prepared its xid is there twice, the backend's and the prepared one's.
+ */
 static Since
 describe(Snapshot snapshot)
 {
@@ -85,6 +88,7 @@ describe(Snapshot snapshot)
 	uint32		count = recovery ? (uint32) snapshot->subxcnt : snapshot->xcnt;
 	const TransactionId *xids = recovery ? snapshot->subxip : snapshot->xip;
 	uint64	   *running;
+	uint32		n = 0;
 
 	if (count > SINCE_MAX_RUNNING)
 		ereport(ERROR,
@@ -95,9 +99,12 @@ describe(Snapshot snapshot)
 	for (uint32 i = 0; i < count; i++)
 		running[i] = U64FromFullTransactionId(wal_full_xid(xids[i]));
 	qsort(running, count, sizeof(*running), newest_first);
+	for (uint32 i = 0; i < count; i++)
+		if (n == 0 || running[i] != running[n - 1])
+			running[n++] = running[i];
 	return (Since) {
 		.xmax = U64FromFullTransactionId(wal_full_xid(snapshot->xmax)),
-		.running_count = count,
+		.running_count = n,
 		.running = running
 	};
 }
