@@ -20,8 +20,19 @@ SQL
 my %clients = map { $_ => $rooms->client(claims => { sub => $_, tenant_id => 1 }, transports => [$_]) } 'websocket', 'polling';
 my %sid = map { $_ => $clients{$_}->wait_for('connect')->{sid} } keys %clients;
 is_deeply($_->ask('room:join', 'team:1'), [], 'in a room') for values %clients;
-my $lost = $rooms->client(claims => { sub => 'lost', tenant_id => 1 }, transports => ['websocket'], options => { reconnection => JSON::PP::false });
-$lost->wait_for('connect');
+
+# One that will not come back.
+sub lose
+{
+	my ($name) = @_;
+	$rooms->client(claims => { sub => $name, tenant_id => 1 }, transports => ['websocket'], options => { reconnection => JSON::PP::false })->wait_for('connect');
+}
+
+sub departs
+{
+	my ($what) = @_;
+	ok($node->poll_query_until('postgres', "SELECT EXISTS (SELECT FROM log WHERE what = '$what left 127.0.0.1')"), "$what: on_disconnect runs for who is not back in time");
+}
 
 my $n = 0;
 sub say { my ($room) = @_; $n++; $rooms->sql("SELECT rooms.emit('$room', 'n', to_jsonb($n))"); return $n }
@@ -45,6 +56,7 @@ my $crash = $ENV{ROOMS_VARIANT} eq 'asan' ? 'ABRT' : 'SEGV';
 for my $what ('gateway KILL', "gateway $crash", 'worker TERM', 'worker KILL', 'server fast', 'server immediate', 'checkpointer KILL')
 {
 	my ($who, $how) = split / /, $what;
+	lose($what) if $what =~ /^(gateway KILL|server immediate)$/;
 	my @said = say('tenant:1');
 	my $gateway = $rooms->pid_of('gateway');
 	if ($who eq 'server') { $node->stop($how); $node->start }
@@ -67,13 +79,8 @@ for my $what ('gateway KILL', "gateway $crash", 'worker TERM', 'worker KILL', 's
 		ok($connect->{recovered}, '... recovered');
 		is($connect->{sid}, $sid{$transport}, '... as the same socket');
 	}
-	if ($lost)
-	{
-		$lost = undef;
-		ok($node->poll_query_until('postgres', "SELECT EXISTS (SELECT FROM log WHERE what = 'lost left 127.0.0.1')"), '... and on_disconnect runs for who is not back in time');
-	}
+	departs($what) if $what eq 'gateway KILL';
 }
-is($rooms->sql("SELECT count(*) FROM log WHERE what = 'lost left 127.0.0.1'"), 1, '... once');
 
 # ---- on a standby ----
 $node->backup('b');
@@ -95,4 +102,7 @@ for my $what ('gateway', 'worker', 'immediate')
 	is_deeply(\@heard, \@said, "standby, $what: all that was committed, once, in order");
 	is_deeply([ $connect->{recovered}, $connect->{sid} ], [ JSON::PP::true, $sid ], '... recovered as the same socket');
 }
+
+departs('server immediate');
+is($rooms->sql("SELECT count(*) FROM log WHERE what LIKE '% left %'"), 2, '... once for each');
 done_testing();
