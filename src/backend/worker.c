@@ -87,6 +87,7 @@ static Bus	fill(void);
 static void send_covered(const LinkMessage *hole);
 static void send_position(int64 now);
 static void share_position(int64 now);
+static void tell_position(void);
 static bool sleep_until_needed(Bus bus);
 static long bus_timeout(Bus bus);
 static void wait_events(WaitEventSet **set, int *link_position);
@@ -251,7 +252,9 @@ fill(void)
 			case REFILL_MORE:
 				return BUS_BUSY;
 			case REFILL_END:
+				/* Before any client: it may come back with the position that the last gateway knew. */
 				position_sent = InvalidXLogRecPtr;
+				tell_position();
 				gateway_filled();
 				return BUS_UNREAD;
 		}
@@ -270,14 +273,20 @@ static void
 send_position(int64 now)
 {
 	static int64 next = 0;
-	XLogRecPtr	lsn;
-	TimeLineID	timeline;
 
-	if (rooms_recovery_window == 0 || now < next || !gateway_ready() || !gateway_has_room())
+	if (now < next || !gateway_ready() || !gateway_has_room())
 		return;
 	next = now + POSITION_INTERVAL;
-	lsn = bus_position(&timeline);
-	if (lsn == position_sent)
+	tell_position();
+}
+
+static void
+tell_position(void)
+{
+	TimeLineID	timeline;
+	XLogRecPtr	lsn = bus_position(&timeline);
+
+	if (rooms_recovery_window == 0 || lsn == position_sent)
 		return;
 	position_sent = lsn;
 	gateway_send_position(&(LinkPosition) {.timeline = timeline, .lsn = lsn});

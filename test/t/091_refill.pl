@@ -43,6 +43,7 @@ my @frames = $rooms->after_kill;
 is_deeply([ packets(@frames) ], [ (map { qq{2["a",$_]} } 1 .. 3), '2["b"]', '2["mark0"]', '2["mark1"]' ], 'a new gateway hears of what the one before was told');
 is_deeply([ map { $_->{what} } grep { $_->{what} !~ /message|position/ } @frames ],
 	[ 'config', 'timelines', 'covered', ('history') x 5, 'listen' ], '... as history, before it may listen');
+is((grep { $_->{what} =~ /^(position|listen)$/ } @frames)[0]{what}, 'position', '... and is told how far WAL was read');
 is_deeply([ disorder(@frames) ], [], '... in order');
 my ($covered) = of('covered', @frames);
 cmp_ok($covered->{lsn}, '<', (of('history', @frames))[0]{lsn}, '... which is complete from before the first of them on');
