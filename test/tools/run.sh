@@ -65,7 +65,7 @@ if [[ "${suites[*]}" =~ (^| )(regress|isolation|tap|[^ ]*\.pl)( |$) ]]; then
 			-o "$work/stage$("$pg_config" --pkglibdir)/$(basename "$module" .c).so" || { failed=1; finish; }
 	done
 	cp -r test sql expected src pg_rooms.control README.md "$work/"
-	mkdir -p "$work/examples/tickets" && cp -r examples/tickets/sql "$work/examples/tickets/" && cp examples/migrate.md "$work/examples/"
+	mkdir -p "$work/examples/tickets" && cp -r examples/tickets/sql "$work/examples/tickets/" && cp -r examples/migrate.md examples/nginx "$work/examples/"
 	own
 fi
 free_port() { perl -MIO::Socket::INET -e 'print IO::Socket::INET->new(Listen => 1, LocalAddr => "127.0.0.1")->sockport'; }
