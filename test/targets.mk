@@ -3,7 +3,7 @@
 
 TOOLS = $(dir $(lastword $(MAKEFILE_LIST)))tools
 
-.PHONY: test test-asan test-demo test-example test-deps demo example bench fuzz slow-clients mutants torture lint stage
+.PHONY: test test-asan test-demo test-example test-deps demo example bench fuzz slow-clients mutants torture storm lint stage
 
 # Without PostgreSQL's headers `make demo` and `make test` must work all the
 # same: they install them first, and build in sub-makes.
@@ -55,6 +55,11 @@ slow-clients:
 	@mkdir -p build
 	@$(CC) -O2 -w -o build/sioload test/bench/sioload.c
 	@GATEWAY=./pg_rooms_gateway SIOLOAD=build/sioload test/load/slow_clients.py $(or $(SECONDS),60)
+
+# CLIENTS (10000) connect at once to a server that has just started.
+storm:
+	@$(TOOLS)/deps.sh build client test
+	@$(TOOLS)/run.sh plain test/torture/storm.pl
 
 mutants:
 	@$(TOOLS)/deps.sh build client test

@@ -77,6 +77,7 @@ int			rooms_history_size;
 int			rooms_max_message_size;
 int			rooms_max_pending;
 int			rooms_handler_connections;
+int			rooms_max_handler_calls_per_second;
 int			rooms_handler_timeout;
 char	   *rooms_default_role;
 
@@ -260,6 +261,10 @@ static const IntSetting int_settings[] = {
 		"Time a handler may take.",
 		"Also how long an event waits for a connection.",
 		&rooms_handler_timeout, 10 * 1000, 10, DAY_MS, PGC_SIGHUP, GUC_UNIT_MS, 1},
+	{"pg_rooms.max_handler_calls_per_second",
+		"Most handlers that begin to run in a second.",
+		"What on_connect and rules of joins ask counts too; 0 is no limit.",
+		&rooms_max_handler_calls_per_second, 0, 0, 1000000, PGC_SIGHUP, 0, 1},
 };
 
 static const StringSetting string_settings[] = {

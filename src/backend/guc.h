@@ -55,6 +55,7 @@ extern int	rooms_history_size; /* kB */
 extern int	rooms_max_message_size; /* bytes, GUC_UNIT_BYTE */
 extern int	rooms_max_pending;	/* kB, GUC_UNIT_KB */
 extern int	rooms_handler_connections;
+extern int	rooms_max_handler_calls_per_second;
 extern int	rooms_handler_timeout;
 extern char *rooms_default_role;	/* "": the session user */
 

@@ -39,8 +39,9 @@ Call *
 server_call_next(Server *s)
 {
 	Call	   *c = server_knows_rules(s) ? choose(s) : NULL;
+	uint32_t	rate = s->options.max_handler_calls_per_second;
 
-	if (c == NULL)
+	if (c == NULL || (rate > 0 && !bucket_take(&s->call_rate, rate, 1, s->now)))
 		return NULL;
 	call_set_state(c, CALL_RUNNING);
 	c->since = s->now;
@@ -197,10 +198,19 @@ server_use_handlers(Server *s, bool use)
 
 /* ---- what has waited in vain ---- */
 
+/* It is the rate that holds a CONNECT up: all clients may come at once, and each of them in its turn. */
+static bool
+in_storm(const Call *c)
+{
+	return (c->kind == HANDLER_CONNECT || c->recheck) && c->caller->server->options.max_handler_calls_per_second > 0;
+}
+
 /* Nobody waits for on_disconnect, which is worth having late. */
 static bool
 is_overdue(const Call *c, uint64_t before)
 {
+	if (in_storm(c))
+		return c->state == CALL_WAITING && c->since + c->caller->server->options.connect_timeout < c->caller->server->now;
 	return c->state == CALL_WAITING && c->since < before &&
 		(c->kind != HANDLER_DISCONNECT || c->caller->server->call_count > CALLS_KEEP_LEFT);
 }
@@ -213,6 +223,17 @@ follower_overdue(const Call *c, uint64_t before)
 
 	return follower != NULL && follower->first != NULL && follower->first->state == CALL_QUEUED &&
 		follower->first->arrived < before;
+}
+
+static void
+give_up(Call *c)
+{
+	Socket	   *socket = c->caller->socket;
+
+	if (in_storm(c) && socket != NULL)
+		session_close(socket->session, CLOSE_FORCED);	/* to come back later */
+	else
+		call_fail(c, "the database is not available", "unavailable");
 }
 
 static bool
@@ -239,7 +260,7 @@ end_overdue(Server *s, uint64_t before)
 	for (uint32_t i = 0; i < count; i++)
 	{
 		while (callers[i]->first != NULL && is_overdue(callers[i]->first, before))
-			call_fail(callers[i]->first, "the database is not available", "unavailable");
+			give_up(callers[i]->first);
 		caller_unref(callers[i]);
 	}
 	free(callers);

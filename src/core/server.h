@@ -85,6 +85,7 @@ typedef struct ServerOptions
 	uint32_t	max_bytes_per_second;	/* ... in its events */
 	uint32_t	max_rooms_per_socket;
 	uint32_t	max_namespaces_per_connection;
+	uint32_t	max_handler_calls_per_second;	/* 0: no limit */
 	size_t		max_queued;		/* soft cap for 10 s; 4 times that is the hard cap */
 	bool		log_connections;
 	uint32_t	recovery_window;	/* 0: no recovery, the plain protocol */

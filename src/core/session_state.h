@@ -56,6 +56,7 @@ struct Server
 	bool		rules_stale;	/* they have changed: as if they were not known */
 	uint64_t	marker;			/* this gateway's number */
 	uint64_t	last_call;
+	Bucket		call_rate;
 	CallList	waiting;
 	CallList	running;
 	Tally		call_shares;	/* how many are whose (call.c) */

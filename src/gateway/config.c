@@ -75,6 +75,7 @@ static const Setting settings[] = {
 	SETTING("database", SETTING_TEXT, handlers.database),
 	SETTING("handler_connections", SETTING_UINT32, handlers.connections),
 	SETTING("handler_timeout", SETTING_UINT32, handlers.timeout),
+	SETTING("max_handler_calls_per_second", SETTING_UINT32, server.max_handler_calls_per_second),
 };
 
 #define SETTING_COUNT (sizeof(settings) / sizeof(settings[0]))

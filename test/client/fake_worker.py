@@ -36,7 +36,7 @@ DEFAULTS = {
     "max_events_per_second": "0", "max_bytes_per_second": "0", "max_rooms_per_socket": "0",
     "max_namespaces_per_connection": "0", "max_pending_handshakes": "0", "log_connections": "off",
     "trusted_proxies": "",
-    "tls_cert": "", "tls_key": "", "handler_conninfo": "", "handler_connections": "4", "handler_timeout": "10000", "database": "postgres",
+    "tls_cert": "", "tls_key": "", "handler_conninfo": "", "handler_connections": "4", "max_handler_calls_per_second": "0", "handler_timeout": "10000", "database": "postgres",
 }
 
 HERE = os.path.dirname(os.path.abspath(__file__))

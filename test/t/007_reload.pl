@@ -220,7 +220,7 @@ for (@settings)
 
 # ---- none is left out; handlers, recovery, TLS and what is told of the server have tests of their own ----
 my %tested = map { $_ => 1 } (map { $_->[0] } @settings),
-  qw(role_claim handler_conninfo handler_connections handler_timeout default_role recovery_window history_size
+  qw(role_claim handler_conninfo handler_connections handler_timeout max_handler_calls_per_second default_role recovery_window history_size
 	tls_cert_file tls_key_file trusted_proxies max_rooms_per_socket
 	log_connections stats_interval metrics_token);
 my @reloadable = PostgreSQL::Test::Utils::slurp_file(dirname(__FILE__) . '/../../README.md') =~ /^\| `(\w+)` \|.*\| reload \|$/mg;

@@ -9,7 +9,7 @@ use Rooms;
 use Test::More;
 use Time::HiRes qw(time);
 
-my $rooms = Rooms->new('main');
+my $rooms = Rooms->new('main', handlers => 1);
 my $node = $rooms->node;
 my $gateway = $rooms->wait_until_serving;
 my @clients = map { $rooms->client(claims => { sub => 'ada' }, transports => [ $_ % 2 ? 'polling' : 'websocket' ]) } 1 .. 10;
@@ -52,5 +52,16 @@ $node->wait_for_log(qr/within 86400\.0 s/);
 $rooms->sql(q{SELECT rooms.drain(NULL), rooms.emit_all('still here')});
 is($_->event->[0], 'still here', 'who was not closed yet stays when it ends') for @clients;
 ok(!grep({ $_->{is} eq 'disconnect' } map { $_->seen } @clients), '... all along');
+
+# ---- the rate at which handlers begin, which is for the time after it ----
+$rooms->sql(q{CREATE FUNCTION hello(e rooms.event) RETURNS text LANGUAGE sql AS 'SELECT $$hello$$'; SELECT rooms.on_event('hello', 'hello')});
+$rooms->configure("pg_rooms.max_handler_calls_per_second = 1\n");
+$begin = time;
+$_->tell('hello') for @clients[0 .. 2];
+is_deeply($_->answer, ['hello'], 'a handler runs in its turn') for @clients[0 .. 2];
+cmp_ok(time - $begin, '>=', 1.5, '... one each second');
+$rooms->configure("pg_rooms.max_handler_calls_per_second = 0\n");
+$_->tell('hello') for @clients;
+is_deeply($_->answer, ['hello'], '... and without a limit at once') for @clients;
 
 done_testing();

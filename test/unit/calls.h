@@ -17,7 +17,7 @@ is(Slice s, const char *text)
 }
 
 /* The next call: of this kind, name and arguments?  Gives it; without one the test cannot go on. */
-static Call *
+static inline Call *
 next(HandlerKind kind, const char *name, const char *args)
 {
 	Call	   *c = server_call_next(rig.server);
@@ -31,7 +31,7 @@ next(HandlerKind kind, const char *name, const char *args)
 	return c;
 }
 
-static void
+static inline void
 answer_with(Call *c, const char *args, bool marked)
 {
 	Text		t = {0};
@@ -59,7 +59,7 @@ answer_marked(Call *c, const char *args)
 	answer_with(c, args, true);
 }
 
-static void
+static inline void
 fail_with(Call *c, CallOutcome outcome, const char *message, const char *code)
 {
 	const CallResult r = {.outcome = outcome,.message = slice_cstring(message),.code = slice_cstring(code)};

@@ -21,7 +21,7 @@ static const Pair complete[] = {
 	{"max_pending_handshakes", "1000"}, {"max_events_per_second", "100"}, {"max_bytes_per_second", "4194304"},
 	{"max_rooms_per_socket", "100"}, {"max_namespaces_per_connection", "20"},
 	{"log_connections", "off"},
-	{"handler_connections", "4"}, {"handler_timeout", "10000"}, {"cors_credentials", "on"},
+	{"handler_connections", "4"}, {"max_handler_calls_per_second", "0"}, {"handler_timeout", "10000"}, {"cors_credentials", "on"},
 	{"allow_anonymous", "off"}, {"sandbox", "on"}, {"path", "/socket.io/"}, {"jwt_secret", "s3cret"},
 };
 
