@@ -25,6 +25,7 @@
 
 #define ACCEPT_BATCH	64
 #define ACCEPT_PAUSE_MS	100
+#define ACCEPT_LOG_MS	60000	/* between two lines about it */
 
 /* A listening socket; lives until the loop has closed its handle. */
 typedef struct ListenSocket
@@ -46,13 +47,14 @@ struct Acceptor
 	Tally		addresses;		/* but proxies', which all count under "" */
 	uint32_t	count;
 	uint32_t	pending;
+	uint64_t	quiet_until;	/* for the log */
 	uint64_t   *counters;		/* NULL: nobody counts */
 };
 
 static void accept_readable(uv_poll_t *poll, int status, int events);
 static void accept_poll(ListenSocket *s);
 static void accept_resume(uv_timer_t *timer);
-static void accept_pause(Acceptor *a);
+static void accept_pause(Acceptor *a, const char *reason);
 static Held *accept_admit(Acceptor *a, const char *address);
 static Held *accept_refuse(Acceptor *a, GatewayCounter reason);
 static void accept_options(int fd);
@@ -188,7 +190,7 @@ accept_readable(uv_poll_t *poll, int status, int events)
 		if (fd < 0)
 		{
 			if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
-				accept_pause(a);
+				accept_pause(a, strerror(errno));
 			/* ECONNABORTED and the like concern one client: the next wake-up goes on. */
 			return;
 		}
@@ -234,8 +236,16 @@ accept_refuse(Acceptor *a, GatewayCounter reason)
 }
 
 static void
-accept_pause(Acceptor *a)
+accept_pause(Acceptor *a, const char *reason)
 {
+	uint64_t	now = uv_now(a->loop);
+
+	if (now >= a->quiet_until)
+	{
+		a->quiet_until = now + ACCEPT_LOG_MS;
+		log_message(LINK_LOG_WARNING, "Clients wait. Raise the limit of open files (ulimit -n) or lower pg_rooms.max_connections.",
+					"cannot accept connections: %s", reason);
+	}
 	for (ListenSocket *s = a->sockets; s; s = s->next)
 		uv_poll_stop(&s->poll);
 	uv_timer_start(&a->pause, accept_resume, ACCEPT_PAUSE_MS, 0);

@@ -1,4 +1,4 @@
-/* with: src/gateway/accept.c src/gateway/auth.c src/gateway/handler_connection.c src/gateway/handler_conninfo.c src/gateway/handlers.c src/gateway/http.c src/gateway/jwks.c src/gateway/jwt_keys.c src/gateway/listener.c src/gateway/log.c src/gateway/origin.c src/gateway/polling.c src/gateway/recv_guard.c src/gateway/request.c src/gateway/sandbox.c src/gateway/static.c src/gateway/tls.c src/gateway/worker_link.c src/gateway/ws.c -rdynamic -lwebsockets -luv -lseccomp -lpq -ldl */
+/* with: src/gateway/accept.c src/gateway/auth.c src/gateway/handler_connection.c src/gateway/handler_conninfo.c src/gateway/handlers.c src/gateway/http.c src/gateway/jwks.c src/gateway/jwt_keys.c src/gateway/listener.c src/gateway/log.c src/gateway/metrics.c src/gateway/origin.c src/gateway/polling.c src/gateway/recv_guard.c src/gateway/request.c src/gateway/sandbox.c src/gateway/static.c src/gateway/tls.c src/gateway/worker_link.c src/gateway/ws.c -rdynamic -lwebsockets -luv -lseccomp -lpq -ldl */
 /* at least: 5 */
 
 /*

@@ -14,6 +14,7 @@ use Time::HiRes qw(time);
 
 my $rooms = Rooms->new('main', conf => <<'CONF');
 logging_collector = on
+log_statement = none
 log_directory = 'log'
 log_filename = 'postgresql.log'
 max_wal_size = '32MB'
@@ -85,17 +86,17 @@ my ($logger) = map { (split)[0] } grep { /logger/ } split /\n/, `ps -o pid=,args
 kill 'STOP', $logger or die "no logger: $!";
 # A backend fills the pipe until it has to wait, and so does whoever logs then.
 my $full = $node->background_psql('postgres', on_error_stop => 0);
+my $blocked = $full->query_safe('SELECT pg_backend_pid()');
 $full->query_until(qr/go/, "\\echo go\nDO \$\$BEGIN FOR i IN 1 .. 300 LOOP RAISE LOG '%', repeat('x', 1000); END LOOP; END\$\$;\n");
-$node->poll_query_until('postgres', q{SELECT EXISTS (SELECT FROM pg_stat_activity WHERE query ~ 'RAISE LOG' AND pid <> pg_backend_pid())});
 my $other = $rooms->client(options => { extraHeaders => { Origin => 'http://evil.example' } });
 is($other->wait_for('connect_error')->{message}, 'xhr poll error', 'the log blocked, the gateway has something to say');
 my $eve = $rooms->client(claims => { sub => 'eve' });
 ok($eve->wait_for('connect'), '... and serves');
+is($rooms->sql("SELECT state FROM pg_stat_activity WHERE pid = $blocked"), 'active', '... while a backend waits to log');
 kill 'CONT', $logger;
 $rooms->sql(q{SELECT rooms.emit_all('again')});
 is_deeply($_->event, ['again'], '... messages go on when the log does') for $ada, $eve;
 is($rooms->pid_of('gateway'), $gateway, '... it is the same gateway');
-$full->quit;
 
 # ---- a worker behind whose back WAL is removed ----
 $from = -s $log;
