@@ -816,8 +816,7 @@ for test in (test_handshake_poll_and_post, test_post_rules,
              test_bodies_that_libwebsockets_cannot_read_are_refused, test_pipelined_requests_are_answered_or_closed,
              test_refused_upgrades_are_answered, test_messages_in_pieces, test_unmasked_frames_are_refused,
              test_frames_glued_to_the_handshake_are_refused, test_upgrade,
-             test_500_upgrades_while_messages_flow_lose_and_repeat_nothing,
-             test_1000_parked_polls_cost_nothing_when_half_are_aborted, test_slow_consumer_is_bounded,
+             test_slow_consumer_is_bounded,
              test_slow_readers_of_a_large_message_share_one_copy, test_static_files, test_ways_to_end,
              test_ping_and_large_messages_on_the_link, test_random_pipelining_hangs_nothing):
     tls_too(test)
