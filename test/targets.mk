@@ -3,7 +3,7 @@
 
 TOOLS = $(dir $(lastword $(MAKEFILE_LIST)))tools
 
-.PHONY: test test-asan test-demo test-example test-deps demo example bench fuzz slow-clients mutants torture storm lint stage
+.PHONY: test test-asan test-demo test-example test-deps demo example bench fuzz slow-clients mutants torture snapshots storm lint stage
 
 # Without PostgreSQL's headers `make demo` and `make test` must work all the
 # same: they install them first, and build in sub-makes.
@@ -40,6 +40,11 @@ test-example:
 fuzz:
 	@$(TOOLS)/deps.sh build fuzz
 	@$(TOOLS)/fuzz.sh $(or $(SECONDS),60)
+
+# SNAPSHOTS (1000) that are followed, taken at random moments.
+snapshots:
+	@$(TOOLS)/deps.sh build client test
+	@ROOMS_SNAPSHOTS=$(or $(SNAPSHOTS),1000) TAP_SECONDS=3600 $(TOOLS)/run.sh plain test/t/095_follow.pl
 
 # Random kills for MINUTES (2); SEED repeats the choices of a run.
 torture:

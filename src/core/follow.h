@@ -43,7 +43,7 @@ typedef enum FollowResult
  * Begins with f, which is taken over, in place of what was there for the room;
  * whoever is not in the room joins it.  Then follow_feed(), until it is not
  * FOLLOW_MORE.  After a failure the socket is not in the room if it was not
- * before, else the room is paused.
+ * before; else the room is as it was, or paused if follow_feed() gave up.
  */
 extern FollowResult follow_begin(Socket *socket, Follow *f);
 extern FollowResult follow_feed(Socket *socket, Slice room);
