@@ -57,7 +57,7 @@ if [[ "${suites[*]}" =~ (^| )(regress|isolation|tap|[^ ]*\.pl)( |$) ]]; then
 	if [ "$variant" = asan ]; then
 		plain=$(grep -L __asan_init build/asan/src/*/*.o)
 		[ -z "$plain" ] || { echo "not instrumented, remove build/asan and build again: $plain"; failed=1; finish; }
-		nm "$bin/pg_rooms_gateway" | grep -q __asan_init || { echo "the gateway under test has no sanitizer"; failed=1; finish; }
+		[ "$(nm "$bin/pg_rooms_gateway" | grep -c __asan_init)" != 0 ] || { echo "the gateway under test has no sanitizer"; failed=1; finish; }
 		test/tools/asan-postgres.sh "$bin" || { failed=1; finish; }
 	fi
 	for module in test/modules/*.c; do
