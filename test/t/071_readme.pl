@@ -88,6 +88,33 @@ is(psql('app', Rooms::readme('trigger')), '', 'the trigger is made');
 is_deeply($client->event, [ 'ticket:created', { id => 1, tenant_id => 1, title => 'Printer on fire', assignee => undef } ],
 	'... and a row reaches the tenant');
 
+# ---- Snapshot and follow ----
+my $follow = Rooms::readme('follow');
+is($follow =~ s/(\{ since: position \}\);)/$1 console.log('following', [...tickets.values()].map((row) => row.title));/, 1, 'the page joins since its snapshot');
+open $f, '>', "$dir/follow.mjs" or die;
+print $f 'import { io } from "socket.io-client"; import pg from "pg";
+const [url, token, host, port, sql] = process.argv.slice(2);
+const client = new pg.Client({ host, port, database: "app" });
+await client.connect();
+async function read() {
+	const [, position, rows] = await client.query(sql);
+	return { ...position.rows[0], rows: rows.rows };
+}
+const socket = io(url, { auth: { token } });
+', $follow, 'socket.on("ticket:created", () => console.log("then", [...tickets.values()].map((row) => row.title)));';
+close $f;
+$console = $complaints = '';
+$browser = IPC::Run::start([ 'node', "$dir/follow.mjs", "http://$here", $token, $node->host, $node->port, Rooms::readme('position') ],
+	'<', \undef, '>', \$console, '2>', \$complaints, IPC::Run::timeout($Rooms::TIMEOUT));
+$browser->pump until $console =~ /following.*\n/ || !$browser->pumpable;
+is($console, "following [ 'Printer on fire' ]\n", 'a page has the rows of its snapshot');
+psql('app', q{INSERT INTO ticket VALUES (2, 1, 'Paper is out')});
+$browser->pump until $console =~ /then.*\n/ || !$browser->pumpable;
+is($console, "following [ 'Printer on fire' ]\nthen [ 'Printer on fire', 'Paper is out' ]\n", '... and those that come after it');
+is($complaints, '', '... and has no complaint');
+$browser->kill_kill;
+is($client->event->[1]{id}, 2, 'others hear of it as well');
+
 # ---- What is guaranteed: numbers ----
 psql('app', q{CREATE TABLE number (tenant_id int DEFAULT 1, b jsonb, n numeric, d float8, j json);
 	CREATE TRIGGER t AFTER INSERT ON number FOR EACH ROW EXECUTE FUNCTION rooms.emit_row('tenant:{tenant_id}', 'n', 'b,n,d,j');
