@@ -55,7 +55,10 @@ is($rooms->stat('bus_spilled_bytes'), 0, '... and the file is given back');
 # ---- a large record of somebody else ----
 $rooms->sql(q{SELECT pg_logical_emit_message(true, 'other', repeat('x', 150000000))});
 is_deeply([ until_end() ], [], 'a record of 150 MB is passed over');
-cmp_ok(mib_of_worker(), '<', 110, '... and its memory given back');
+SKIP: {
+	skip 'AddressSanitizer keeps what was freed', 1 if $ENV{ROOMS_VARIANT} eq 'asan';
+	cmp_ok(mib_of_worker(), '<', 110, '... and its memory given back');
+}
 
 # ---- WAL that is gone ----
 $rooms->sql(q{ALTER SYSTEM SET max_wal_size = '32MB'});

@@ -22,7 +22,7 @@ cmp_ok(time - $begin, '>', 1.9, '... the last one when the interval is over');
 my $log = PostgreSQL::Test::Utils::slurp_file($node->logfile);
 like($log, qr/the gateway is draining: it closes 10 connections within 2\.0 s/, '... as the log says');
 $_->wait_for('connect_error') for @clients;
-is($rooms->stat('connections'), 0, 'nobody is there any more');
+ok($node->poll_query_until('postgres', "SELECT value = 0 FROM rooms.stats WHERE name = 'connections'"), 'nobody is there any more');
 
 my $http = HTTP::Tiny->new(timeout => $Rooms::TIMEOUT);
 my $url = $rooms->url . '/socket.io/?EIO=4&transport=';
