@@ -13,24 +13,31 @@ export ROOMS_STOP_AT_FAILURE=1 ROOMS_TEST_TIMEOUT=30
 names=("$@")
 [ ${#names[@]} -gt 0 ] || mapfile -t names < <(ls test/mutants/*.patch | sed 's|.*/||; s|\.patch$||')
 
-# One mutant.  Copies keep their times, so only what the last and this patch change is built again.
+# Makes TREE a copy of this one.  What differs gets a new time, so that only what this and earlier patches change is built again.
+copy_to() { # TREE
+	local tree=$1 f
+	mkdir -p "$tree/test/client"
+	[ -e "$tree/test/client/node_modules" ] || cp -a test/client/node_modules "$tree/test/client/"
+	find Makefile README.md pg_rooms.control src sql expected test examples -name node_modules -prune -o \
+		-type f ! -name '*.o' ! -name '*.d' ! -name '*.bc' -print | while read -r f; do
+		cmp -s "$f" "$tree/$f" || install -D -m "$(stat -c %a "$f")" "$f" "$tree/$f"
+	done
+	(cd "$tree" && find src sql expected test examples -name node_modules -prune -o -type f -print) | while read -r f; do
+		[ -e "$f" ] || rm -f "$tree/$f"
+	done
+}
+
+# One mutant.
 run_mutant() { # TREE NAME
 	local tree=$1 name=$2 log=build/mutant-$2.log sign='^(Result: FAIL|not ok [0-9]|test .* FAILED)'
-	local suite variant touched=() patched=()
+	local suite variant
 	read -r suite variant < <(sed -n '1s/^# breaks: //p' "test/mutants/$name.patch")
-	# What the last mutant in this tree had changed, in this run or the one before.
-	if [ -f "$tree/.patched" ]; then mapfile -t touched <"$tree/.patched"; fi
-	mkdir -p "$tree"
-	rm -rf "$tree/src" "$tree/test" "$tree/sql" "$tree/expected"
-	cp -a Makefile README.md pg_rooms.control src sql expected test "$tree/"
+	copy_to "$tree"
 	if [ "${variant:-}" = asan ]; then sign='^sanitizer reports in'; fi # it must be the sanitizer that sees it
 	if ! patch -s -d "$tree" -p1 <"test/mutants/$name.patch" >"$log" 2>&1; then
 		echo "not ok - $name: the patch does not apply ($log)"
 		return
 	fi
-	mapfile -t patched < <(sed -n 's|^+++ b/||p' "test/mutants/$name.patch" | cut -f1)
-	(cd "$tree" && touch -c "${touched[@]}" "${patched[@]}")
-	printf '%s\n' "${patched[@]}" >"$tree/.patched"
 	if (cd "$tree" && test/tools/run.sh "${variant:-plain}" "$suite") >>"$log" 2>&1; then
 		echo "not ok - $name survives $suite ($log)"
 	elif grep -qE "$sign" "$log"; then
@@ -43,10 +50,10 @@ run_mutant() { # TREE NAME
 	sed -n 's|^logs: \(/.*/pg_rooms-test\.[A-Za-z0-9]*\)$|\1|p' "$log" | xargs -r rm -rf
 }
 
-# Three trees: most of a mutant's time is a test that waits.
+# Four trees: most of a mutant's time is a test that waits.
 results=$(mktemp)
-for tree in 0 1 2; do
-	for ((i = tree; i < ${#names[@]}; i += 3)); do
+for tree in 0 1 2 3; do
+	for ((i = tree; i < ${#names[@]}; i += 4)); do
 		run_mutant "$PWD/build/mutant-tree-$tree" "${names[i]}" | tee -a "$results"
 	done &
 done

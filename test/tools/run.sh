@@ -35,7 +35,10 @@ count() { # LOG STATUS OK-PATTERN NOT-OK-PATTERN
 	ok=$(grep -cE "$3" "$1") not_ok=$(grep -cE "$4" "$1")
 	if [ "$2" != 0 ] && [ "$not_ok" = 0 ]; then not_ok=1; fi
 	passed=$((passed + ok)) failed=$((failed + not_ok))
-	if [ "$not_ok" != 0 ]; then tail -n 60 "$1"; fi
+	if [ "$not_ok" != 0 ]; then
+		grep -E "$4" "$1" | head -n 20
+		tail -n 60 "$1"
+	fi
 	echo "   $ok passed, $not_ok failed"
 }
 
