@@ -74,6 +74,7 @@ $rooms->sql("SELECT rooms.emit_all('end')");
 
 my @all = map { $_->[1] } $whole->events_until('end');
 is(join(' ', sort { $a <=> $b } @all), $rooms->sql("SELECT string_agg(n::text, ' ' ORDER BY n) FROM said"), scalar(@all) . ' messages: what was committed');
+my $recovered_all = 0;
 my %place = map { $all[$_] => $_ } 0 .. $#all;
 for my $client (@failing)
 {
@@ -94,7 +95,10 @@ for my $client (@failing)
 		last if $seen->{args}[0] eq 'end';
 	}
 	is_deeply(\@wrong, [], "$client->{name}: nothing missing, phantom, twice or out of order");
-	# How many depends on the machine; the others were told.
-	cmp_ok($recovered, '>', 0, "... with $recovered recoveries ($refused refused and told)");
+	# How many depends on the machine, and on where the connection is cut while it recovers; the others were told.
+	note("$recovered recoveries, $refused refused and told");
+	$recovered_all += $recovered;
+	cmp_ok($recovered, '>', 0, '... recovered') if $client->{name} =~ /stopped|upgrade/;
 }
+cmp_ok($recovered_all, '>', 4, "$recovered_all recoveries in all");
 done_testing();
