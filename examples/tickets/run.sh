@@ -71,8 +71,8 @@ pg_rooms.max_connections_per_user = 5
 pg_rooms.recovery_window = '2min'
 CONF
 # In a session of its own, so that Ctrl-C reaches this script alone.
-"${as[@]}" setsid "$bin/pg_ctl" -D "$work/data" -l "$work/data/log" -w start >/dev/null || { cat "$work/data/log"; exit 1; }
 started=1
+"${as[@]}" setsid "$bin/pg_ctl" -D "$work/data" -l "$work/data/log" -w start >/dev/null || { cat "$work/data/log"; exit 1; }
 
 # Each says when it is ready; its line is the signal, no guess at a time.
 wait_for() { # TEXT LOG

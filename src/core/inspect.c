@@ -14,24 +14,6 @@
 #define BUCKETS_MAX 4096		/* of one slice: most may be empty */
 
 static void
-add_u64(Text *t, uint64_t n)
-{
-	uint8_t		bytes[8];
-
-	write_u64(bytes, n);
-	text_add(t, slice(bytes, sizeof(bytes)));
-}
-
-static void
-add_u32(Text *t, uint32_t n)
-{
-	uint8_t		bytes[4];
-
-	write_u32(bytes, n);
-	text_add(t, slice(bytes, sizeof(bytes)));
-}
-
-static void
 add_optional(Text *t, const char *s)
 {
 	text_add_item(t, s != NULL ? slice_cstring(s) : (Slice) {0});
@@ -41,7 +23,7 @@ add_optional(Text *t, const char *s)
 static size_t
 begin_row(Text *t)
 {
-	add_u32(t, 0);
+	text_add_u32(t, 0);
 	return t->len;
 }
 
@@ -70,14 +52,14 @@ add_socket(Text *t, const Socket *socket)
 	add_optional(t, identity->tenant_id);
 	text_add_item(t, slice_cstring(caller->nsp));
 	text_add_item(t, session_peer(s)->address);
-	add_u64(t, (uint64_t) session_peer(s)->issued);
-	add_u64(t, s->server->now - s->state->last_seen);
-	add_u64(t, s->queue.bytes + s->answer_len);
-	add_u64(t, s->state->messages_in);
-	add_u64(t, s->messages_out);
-	add_u64(t, s->state->bytes_in);
-	add_u64(t, s->bytes_out);
-	add_u32(t, m->room_count);
+	text_add_u64(t, (uint64_t) session_peer(s)->issued);
+	text_add_u64(t, s->server->now - s->state->last_seen);
+	text_add_u64(t, s->queue.bytes + s->answer_len);
+	text_add_u64(t, s->state->messages_in);
+	text_add_u64(t, s->messages_out);
+	text_add_u64(t, s->state->bytes_in);
+	text_add_u64(t, s->bytes_out);
+	text_add_u32(t, m->room_count);
 	for (uint32_t i = 0; i < m->room_count; i++)
 		text_add_item(t, room_name(m->rooms[i].room));
 	end_row(t, row);
@@ -103,7 +85,7 @@ add_room(Text *t, const Room *room)
 
 	text_add_item(t, namespace_name(room_namespace(room)));
 	text_add_item(t, room_name(room));
-	add_u32(t, room_size(room));
+	text_add_u32(t, room_size(room));
 	end_row(t, row);
 }
 

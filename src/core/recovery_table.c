@@ -58,24 +58,6 @@ add_u8(Text *t, uint8_t v)
 }
 
 static void
-add_u32(Text *t, uint32_t v)
-{
-	uint8_t		bytes[4];
-
-	write_u32(bytes, v);
-	text_add(t, slice(bytes, sizeof(bytes)));
-}
-
-static void
-add_u64(Text *t, uint64_t v)
-{
-	uint8_t		bytes[8];
-
-	write_u64(bytes, v);
-	text_add(t, slice(bytes, sizeof(bytes)));
-}
-
-static void
 add_text(Text *t, const char *s)
 {
 	add_u8(t, s != NULL);
@@ -118,17 +100,17 @@ encode(Text *t, const Stay *stay)
 	text_add_item(t, all ? c->peer->known.address : (Slice) {0});
 	text_add_item(t, all ? c->peer->known.headers : (Slice) {0});
 	text_add_item(t, all ? c->peer->known.query : (Slice) {0});
-	add_u64(t, (uint64_t) c->peer->known.issued);
+	text_add_u64(t, (uint64_t) c->peer->known.issued);
 	add_position(t, stay->since);
 	add_position(t, stay->replayed);
 	add_position(t, stay->log_from);
 	add_position(t, stay->server->recovery.newest);
-	add_u32(t, m->room_count);
+	text_add_u32(t, m->room_count);
 	for (uint32_t i = 0; i < m->room_count; i++)
 	{
 		Slice		name = room_name(m->rooms[i].room);
 
-		add_u32(t, (uint32_t) name.len + 1);
+		text_add_u32(t, (uint32_t) name.len + 1);
 		add_u8(t, m->rooms[i].by_rule);
 		text_add(t, name);
 	}

@@ -507,10 +507,14 @@ server_message(Server *s, const LinkMessage *m, uint64_t now)
 	}
 	else if (e.kind != ENVELOPE_EMIT)
 		command(s, &e);
-	else if (s->counters[COUNTER_EMITS]++, e.throttle_ms == 0)
-		server_emit(s, &e, true);
 	else
-		server_throttle(s, &e, m->envelope);
+	{
+		s->counters[COUNTER_EMITS]++;
+		if (e.throttle_ms == 0)
+			server_emit(s, &e, true);
+		else
+			server_throttle(s, &e, m->envelope);
+	}
 	note_unflushed(s, m->envelope.len);
 	return WIRE_OK;
 }

@@ -49,6 +49,18 @@ text_add_number(Text *t, uint64_t n)
 }
 
 void
+text_add_u32(Text *t, uint32_t v)
+{
+	write_u32(grow(t, 4), v);
+}
+
+void
+text_add_u64(Text *t, uint64_t v)
+{
+	write_u64(grow(t, 8), v);
+}
+
+void
 text_add_json(Text *t, Slice s)
 {
 	json_quote(grow(t, json_quoted_size(s)), s);

@@ -18,6 +18,8 @@ extern void text_add(Text *t, Slice s);
 extern void text_add_string(Text *t, const char *s);
 extern void text_add_item(Text *t, Slice s);	/* with its length before it, as in an EnvelopeList */
 extern void text_add_number(Text *t, uint64_t n);
+extern void text_add_u32(Text *t, uint32_t v);	/* four bytes, as in wire/ */
+extern void text_add_u64(Text *t, uint64_t v);
 extern void text_add_json(Text *t, Slice s);	/* quoted, as a JSON string */
 extern void text_free(Text *t);
 
