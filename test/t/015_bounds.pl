@@ -56,7 +56,7 @@ is($rooms->stat('bus_spilled_bytes'), 0, '... and the file is given back');
 $rooms->sql(q{SELECT pg_logical_emit_message(true, 'other', repeat('x', 150000000))});
 is_deeply([ until_end() ], [], 'a record of 150 MB is passed over');
 SKIP: {
-	skip 'AddressSanitizer keeps what was freed', 1 if $ENV{ROOMS_VARIANT} eq 'asan';
+	skip 'the allocator of the sanitizers keeps what was freed', 1 if $ENV{ROOMS_VARIANT} eq 'asan';
 	cmp_ok(mib_of_worker(), '<', 110, '... and its memory given back');
 }
 
