@@ -351,6 +351,7 @@ conn_kill(Conn *c)
 	if (c->dying)
 		return;
 	c->dying = true;
+	guard_end(c->fd);			/* a byte of a body that comes first would cancel the timeout */
 	lws_set_timeout(c->wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_ASYNC);
 	/* Outside its callbacks libwebsockets looks at its timeouts only when woken. */
 	lws_cancel_service(c->listener->context);

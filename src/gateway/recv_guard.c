@@ -15,7 +15,9 @@
  *   may send any before it has read the 101.
  *
  * And it closes without a word where a request's head is too long: we answer
- * 414 or 431, and drop what follows until the client has read that.
+ * 414 or 431, and drop what follows until the client has read that.  Nor does
+ * it end a connection for sure: what a client sends after it was told to is
+ * parsed all the same, and each piece of a body takes the order back.
  *
  * One record per descriptor, indexed by it, in an array as large as the limit
  * of open files (zero pages until used).  Nothing allocates after the start.
@@ -42,7 +44,8 @@ typedef enum GuardMode
 	GUARD_OFF = 0,
 	GUARD_HTTP,
 	GUARD_REFUSED,
-	GUARD_WEBSOCKET
+	GUARD_WEBSOCKET,
+	GUARD_ENDED
 } GuardMode;
 
 typedef struct Guard
@@ -154,6 +157,15 @@ guard_close(int fd)
 }
 
 void
+guard_end(int fd)
+{
+	Guard	   *g = guard_of(fd);
+
+	if (g)
+		*g = (Guard) {.mode = GUARD_ENDED};
+}
+
+void
 guard_set_counters(uint64_t *counters)
 {
 	guard_counters = counters;
@@ -228,6 +240,8 @@ guard_bytes(int fd, uint8_t *bytes, size_t *n)
 			return false;
 		case GUARD_WEBSOCKET:
 			return guard_walk_frames(g, bytes, n);
+		case GUARD_ENDED:
+			return false;
 		case GUARD_OFF:
 			break;
 	}

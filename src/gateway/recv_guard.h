@@ -29,6 +29,9 @@ extern void guard_set_counters(uint64_t *counters);
 extern void guard_open(int fd); /* a connection was accepted */
 extern void guard_close(int fd);
 
+/* The connection is to be closed: the next byte that comes closes it. */
+extern void guard_end(int fd);
+
 /*
  * A request's head is complete.  False: its first bytes came together with
  * an earlier request (pipelined); the connection must be closed.
