@@ -543,7 +543,7 @@ flush_session(Server *server, Session *s)
 		session_flushed(s);
 }
 
-void
+uint32_t
 server_flush(Server *s)
 {
 	uint32_t	count;
@@ -559,6 +559,7 @@ server_flush(Server *s)
 	if (s->dirty.count > 0)
 		memmove(s->dirty.items, s->dirty.items + count, s->dirty.count * sizeof(void *));
 	free_dead(s);
+	return count;
 }
 
 static void

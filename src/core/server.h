@@ -253,8 +253,8 @@ extern uint64_t server_now(const Server *s);	/* the newest `now` the core was gi
  */
 extern WireResult server_message(Server *s, const LinkMessage *m, uint64_t now) MUST_CHECK;
 
-/* Flushes every dirty session, then frees the closed ones.  Call once per loop turn. */
-extern void server_flush(Server *s);
+/* Flushes every dirty session, then frees the closed ones.  Call once per loop turn.  Returns how many it flushed. */
+extern uint32_t server_flush(Server *s);
 
 /* Closes every session (CLOSE_SHUTDOWN): no DISCONNECT packet, so clients come back. */
 extern void server_shutdown(Server *s);

@@ -48,6 +48,8 @@
 #define STATS_MS			1000
 #define GAP_LOG_MS			60000	/* between two log lines about it */
 #define UNSENT_MAX			1024	/* transactions of one turn whose latency is measured */
+#define CLIENTS_PER_REST_MS	250		/* a millisecond of rest for so many clients that were written to ... */
+#define REST_MAX_MS			4
 #define FAREWELL_TICK_MS	20
 #define FAREWELL_TICKS		25		/* half a second for clients to be hung up on */
 
@@ -583,11 +585,20 @@ static void
 on_flush(uv_prepare_t *handle)
 {
 	Gateway    *g = handle->data;
+	uint64_t	rest;
 
 	if (!g->server)
 		return;
 	handlers_run(g->handlers);
-	server_flush(g->server);
+
+	/*
+	 * A write costs some 5 us however much is in it.  After one to everybody
+	 * in a large room the bus rests a little: what is committed meanwhile goes
+	 * out in the same writes, and a room that is busy all the time costs less.
+	 */
+	rest = server_flush(g->server) / CLIENTS_PER_REST_MS;
+	if (rest > 0)
+		worker_link_rest(g->link, rest < REST_MAX_MS ? rest : REST_MAX_MS);
 	measure_latency(g);
 	set_tick(g, server_next_tick(g->server));
 }

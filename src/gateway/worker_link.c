@@ -35,6 +35,7 @@ struct WorkerLink
 	int			fd;
 	bool		greeted;		/* the worker's HELLO has come */
 	bool		over;
+	uv_timer_t	rest;			/* while it is active nothing is read */
 	WorkerLinkHandlers handlers;
 
 	uint8_t    *in;
@@ -50,6 +51,7 @@ struct WorkerLink
 
 static void link_event(uv_poll_t *poll, int status, int events);
 static void link_watch(WorkerLink *l);
+static void link_rested(uv_timer_t *rest);
 static bool link_read(WorkerLink *l);
 static bool link_take_fds(WorkerLink *l, struct msghdr *msg);
 static void link_dispatch(WorkerLink *l);
@@ -67,6 +69,7 @@ static void link_answer(WorkerLink *l, LinkType type, uint32_t number);
 static bool link_send(WorkerLink *l, LinkType type, Slice payload);
 static void link_write(WorkerLink *l);
 static bool link_log(void *ctx, LinkLogLevel level, const char *message, const char *hint);
+static void link_rest_closed(uv_handle_t *rest);
 static void link_freed(uv_handle_t *handle);
 
 WorkerLink *
@@ -84,6 +87,8 @@ worker_link_new(uv_loop_t *loop, int fd, const WorkerLinkHandlers *handlers)
 		return NULL;
 	}
 	l->poll.data = l;
+	uv_timer_init(loop, &l->rest);
+	l->rest.data = l;
 	link_reserve(l, READ_CHUNK);
 	end = write_string(hello, SLICE_LITERAL(ROOMS_VERSION));
 	link_send(l, LINK_HELLO, slice(hello, (size_t) (end - hello)));
@@ -174,6 +179,15 @@ worker_link_free(WorkerLink *l)
 {
 	log_set_sink(NULL, NULL);
 	l->over = true;
+	uv_poll_stop(&l->poll);
+	uv_close((uv_handle_t *) &l->rest, link_rest_closed);
+}
+
+static void
+link_rest_closed(uv_handle_t *rest)
+{
+	WorkerLink *l = rest->data;
+
 	uv_close((uv_handle_t *) &l->poll, link_freed);
 }
 
@@ -193,7 +207,33 @@ link_freed(uv_handle_t *handle)
 static void
 link_watch(WorkerLink *l)
 {
-	uv_poll_start(&l->poll, UV_READABLE | (l->out_len > 0 ? UV_WRITABLE : 0), link_event);
+	int			events = l->out_len > 0 ? UV_WRITABLE : 0;
+
+	if (!uv_is_active((uv_handle_t *) &l->rest))
+		events |= UV_READABLE;
+	if (events != 0)
+		uv_poll_start(&l->poll, events, link_event);
+	else
+		uv_poll_stop(&l->poll);
+}
+
+void
+worker_link_rest(WorkerLink *l, uint64_t ms)
+{
+	if (l->over)
+		return;
+	uv_update_time(l->rest.loop);
+	uv_timer_start(&l->rest, link_rested, ms, 0);
+	link_watch(l);
+}
+
+static void
+link_rested(uv_timer_t *rest)
+{
+	WorkerLink *l = rest->data;
+
+	if (!l->over)
+		link_watch(l);
 }
 
 static void
