@@ -221,7 +221,7 @@ server_history(Server *s, uint32_t age, const LinkMessage *m, uint64_t now)
 	recovery_advance(s, m);
 	s->recovery.age = age;
 	if (e.kind == ENVELOPE_EMIT && e.throttle_ms > 0)
-		server_throttle(s, &e, m->envelope);
+		server_throttle(s, &e, m->envelope, true);
 	else if (e.kind == ENVELOPE_EMIT)
 		server_emit(s, &e, true);
 	else if (e.kind != ENVELOPE_MARKER && e.kind != ENVELOPE_RULES)

@@ -457,12 +457,16 @@ emit_throttled(void *ctx, const Envelope *e)
 }
 
 void
-server_throttle(Server *s, const Envelope *e, Slice bytes)
+server_throttle(Server *s, const Envelope *e, Slice bytes, bool past)
 {
+	uint64_t	age = s->recovery.age;
 	ThrottleResult result;
 
 	s->on_time = true;
-	result = throttle_offer(s->throttle, e, bytes, s->now > s->recovery.age ? s->now - s->recovery.age : 0);
+	if (past)
+		result = throttle_offer_past(s->throttle, e, bytes, age < s->now ? s->now - age : 0, s->now);
+	else
+		result = throttle_offer(s->throttle, e, bytes, s->now);
 	s->on_time = false;
 	switch (result)
 	{
@@ -513,7 +517,7 @@ server_message(Server *s, const LinkMessage *m, uint64_t now)
 		if (e.throttle_ms == 0)
 			server_emit(s, &e, true);
 		else
-			server_throttle(s, &e, m->envelope);
+			server_throttle(s, &e, m->envelope, false);
 	}
 	note_unflushed(s, m->envelope.len);
 	return WIRE_OK;

@@ -188,7 +188,7 @@ extern void socket_send(Socket *socket, Slice packet, EnvelopeList attachments);
 extern void server_emit(Server *s, const Envelope *e, bool keep);
 
 /* Gives a message with a throttle interval to the throttle; `bytes` is the encoded e. */
-extern void server_throttle(Server *s, const Envelope *e, Slice bytes);
+extern void server_throttle(Server *s, const Envelope *e, Slice bytes, bool past);
 
 /* Calls f for every session; f may close it, but no other one. */
 extern void server_each_session(Server *s, void (*f) (Session *session));

@@ -226,28 +226,56 @@ keep(Entry *entry, Slice bytes)
 	return result;
 }
 
-ThrottleResult
-throttle_offer(Throttle *t, const Envelope *e, Slice bytes, uint64_t now)
+/* Is it a message's turn?  Gives the entry, new if there was none; NULL: there is no memory for one. */
+static bool
+is_due(Throttle *t, const Envelope *e, uint64_t now, Entry **entry)
 {
 	Slice		key = make_key(e);
 	uint32_t	hash = hash_bytes(t->hash_key, 0, key);
-	Entry	   *entry = find_entry(t, key, hash);
-	bool		due = entry == NULL || now >= entry->sent + e->throttle_ms;
+	bool		due;
 
-	if (entry == NULL && fits(t, entry_size(key), 0))
-		entry = new_entry(t, key, hash);
+	*entry = find_entry(t, key, hash);
+	due = *entry == NULL || now >= (*entry)->sent + e->throttle_ms;
+	if (*entry == NULL && fits(t, entry_size(key), 0))
+		*entry = new_entry(t, key, hash);
+	if (*entry != NULL)
+		(*entry)->interval = e->throttle_ms;
 	free((void *) key.data);
-	if (entry == NULL)
+	return due;
+}
+
+ThrottleResult
+throttle_offer(Throttle *t, const Envelope *e, Slice bytes, uint64_t now)
+{
+	Entry	   *entry;
+	bool		due = is_due(t, e, now, &entry);
+
+	if (entry != NULL && !due && fits(t, bytes.len, entry->waiting_len))
+		return keep(entry, bytes);
+	if (entry != NULL)
+		sent(entry, now);
+	t->send(t->ctx, e);
+	return due && entry != NULL ? THROTTLE_SENT : THROTTLE_FULL;
+}
+
+ThrottleResult
+throttle_offer_past(Throttle *t, const Envelope *e, Slice bytes, uint64_t time, uint64_t now)
+{
+	Entry	   *entry;
+	bool		due = is_due(t, e, time, &entry);
+
+	if (entry == NULL || !fits(t, bytes.len, entry->waiting_len))
 	{
+		if (entry != NULL)
+			sent(entry, time);
 		t->send(t->ctx, e);
 		return THROTTLE_FULL;
 	}
-	entry->interval = e->throttle_ms;
-	if (!due && fits(t, bytes.len, entry->waiting_len))
-		return keep(entry, bytes);
-	sent(entry, now);
-	t->send(t->ctx, e);
-	return due ? THROTTLE_SENT : THROTTLE_FULL;
+	if (due)
+		entry->sent = time;
+	if (due && now < time + e->throttle_ms)
+		t->send(t->ctx, e);
+	return keep(entry, bytes);
 }
 
 static void

@@ -39,6 +39,14 @@ extern void throttle_free(Throttle *t);
  */
 extern ThrottleResult throttle_offer(Throttle *t, const Envelope *e, Slice bytes, uint64_t now);
 
+/*
+ * The same for a message of `time` that a process before this one was given:
+ * whether it went out or still waited is not known.  So it is kept in any case
+ * and goes out when the interval is over, unless a later one replaces it; if
+ * that is yet to come when it would have been its turn, it goes out now, too.
+ */
+extern ThrottleResult throttle_offer_past(Throttle *t, const Envelope *e, Slice bytes, uint64_t time, uint64_t now);
+
 extern uint32_t throttle_keys(const Throttle *t);
 extern size_t throttle_bytes(const Throttle *t);
 

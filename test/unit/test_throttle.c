@@ -66,6 +66,9 @@ list(uint8_t *buffer, const char *names)
 	return l;
 }
 
+static bool past;				/* what is offered is of the time before this process */
+static uint64_t age;			/* ... and so old */
+
 /* Rooms and except are one letter each. */
 static ThrottleResult
 offer(const char *nsp, const char *rooms, const char *except, const char *packet, uint32_t ms)
@@ -79,6 +82,8 @@ offer(const char *nsp, const char *rooms, const char *except, const char *packet
 	};
 	uint8_t    *end = envelope_encode(&e, bytes);
 
+	if (past)
+		return throttle_offer_past(throttle, &e, slice(bytes, (size_t) (end - bytes)), now - age, now);
 	return throttle_offer(throttle, &e, slice(bytes, (size_t) (end - bytes)), now);
 }
 
@@ -216,6 +221,16 @@ keys(void)
 	stop();
 }
 
+/* Messages that a process before this one was given, which may have kept any of them. */
+static void
+offer_past(uint64_t ms, const char *packet, ThrottleResult result)
+{
+	past = true;
+	age = ms;
+	CHECK(offer("/", "a", "", packet, 160) == result);
+	past = false;
+}
+
 static void
 bounds(void)
 {
@@ -265,6 +280,17 @@ bounds(void)
 	CHECK(was_sent("240:2[\"e\",4]"));
 	stop();
 
+	unit_case("messages of the past without memory: at once, each once");
+	start_with(one_key);
+	offer_past(200, "2[\"e\",1]", THROTTLE_FULL);
+	offer_past(190, "2[\"e\",2]", THROTTLE_FULL);
+	CHECK(was_sent("0:2[\"e\",1] 0:2[\"e\",2]"));
+	stop();
+	start_with(0);
+	offer_past(200, "2[\"e\",1]", THROTTLE_FULL);
+	CHECK(was_sent("0:2[\"e\",1]"));
+	stop();
+
 	unit_case("a million keys for a day: no more than the bound is kept");
 	start_with(100 * (one_key + one_waiting));
 	for (int i = 0; i < 1000000; i++)
@@ -283,10 +309,45 @@ bounds(void)
 	stop();
 }
 
+static void
+before(void)
+{
+	unit_case("of the past the last one goes out, whatever has been its turn; others are superseded");
+	start();
+	offer_past(500, "2[\"e\",1]", THROTTLE_KEPT);
+	offer_past(400, "2[\"e\",2]", THROTTLE_REPLACED);
+	offer_past(200, "2[\"e\",3]", THROTTLE_REPLACED);
+	CHECK(was_sent(""));
+	wait(16);
+	CHECK(was_sent("16:2[\"e\",3]"));
+	CHECK(offer("/", "a", "", "2[\"e\",4]", 160) == THROTTLE_KEPT);
+	wait(176);
+	CHECK(was_sent("176:2[\"e\",4]"));
+	stop();
+
+	unit_case("... a new one takes its place");
+	start();
+	offer_past(200, "2[\"e\",1]", THROTTLE_KEPT);
+	CHECK(offer("/", "a", "", "2[\"e\",2]", 160) == THROTTLE_SENT);
+	wait(500);
+	CHECK(was_sent("0:2[\"e\",2]"));
+	stop();
+
+	unit_case("... whose interval is not over may have gone out, or have waited: both");
+	start();
+	offer_past(100, "2[\"e\",1]", THROTTLE_KEPT);
+	offer_past(50, "2[\"e\",2]", THROTTLE_REPLACED);
+	CHECK(was_sent("0:2[\"e\",1]"));
+	wait(80);
+	CHECK(was_sent("64:2[\"e\",2]"));
+	stop();
+}
+
 int
 main(void)
 {
 	timing();
+	before();
 	keys();
 	bounds();
 	return unit_done();
