@@ -197,7 +197,7 @@ start_on_primary(void)
 	if (slots != InvalidXLogRecPtr)
 		at = Min(at, slots);
 	if (rooms_recovery_window > 0 && running_count > 0)
-		at = Min(at, wal_search(start_limit, GetCurrentTimestamp() - rooms_recovery_window * INT64CONST(1000)));
+		at = Min(at, wal_search(start_limit, GetCurrentTimestamp() - rooms_history_window() * INT64CONST(1000)));
 	wal = wal_reader_new(at);
 }
 

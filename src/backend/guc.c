@@ -561,6 +561,12 @@ assign_jwt_secret(const char *value pg_attribute_unused(), void *extra)
 	jwt_secret = extra;
 }
 
+uint32
+rooms_history_window(void)
+{
+	return rooms_recovery_window > 0 ? (uint32) rooms_recovery_window + rooms_ping_interval + rooms_ping_timeout : 0;
+}
+
 static void
 assign_handler_conninfo(const char *value pg_attribute_unused(), void *extra)
 {

@@ -80,4 +80,11 @@ extern char *guc_jwt_secret(void);
  */
 extern void guc_config_payload(StringInfo out);
 
+/*
+ * So many ms back clients may need what was committed: recovery_window, and
+ * before it the time in which the loss of a connection is not noticed yet, as
+ * the gateway keeps it (core/recovery.c).  0: recovery is off.
+ */
+extern uint32 rooms_history_window(void);
+
 #endif							/* ROOMS_BACKEND_GUC_H */

@@ -24,7 +24,7 @@
  * The same goes for WAL that cannot be read.  Each time `covered` moves on,
  * and the gateway is told before the next message.
  *
- * Commits older than recovery_window are left out.  History_size is not looked
+ * Commits older than rooms_history_window() are left out.  History_size is not looked
  * at here: what does not fit the gateway lets go, oldest first.
  */
 #include "postgres.h"
@@ -82,7 +82,7 @@ static uint32 age_of(TimestampTz time);
 void
 refill_begin(void)
 {
-	TimestampTz since = GetCurrentTimestamp() - rooms_recovery_window * INT64CONST(1000);
+	TimestampTz since = GetCurrentTimestamp() - rooms_history_window() * INT64CONST(1000);
 
 	refill_end();
 	bus_catch_up();
@@ -222,7 +222,7 @@ on_commit(const WalEvent *e)
 		if (!accounted)
 			cover(e->lsn, 0);
 	}
-	else if (age_of(e->time) > (uint32) rooms_recovery_window || !accounted)
+	else if (age_of(e->time) > rooms_history_window() || !accounted)
 		cover(e->end, e->time);
 	else if (t == NULL && may_miss(e))
 		cover(e->end, e->time);

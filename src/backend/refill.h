@@ -3,8 +3,8 @@
  *
  * Used by the worker alone, between the start of a gateway and its first
  * client.  Gives the messages that the bus has given out already, or that lie
- * before the worker's start: as far back as recovery_window, and as pg_wal,
- * reach.  The bus goes on exactly where this ends.
+ * before the worker's start: as far back as rooms_history_window(), and as
+ * pg_wal, reach.  The bus goes on exactly where this ends.
  */
 #ifndef ROOMS_BACKEND_REFILL_H
 #define ROOMS_BACKEND_REFILL_H

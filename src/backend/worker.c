@@ -229,7 +229,7 @@ fill(void)
 	if (generation != filled_generation)
 	{
 		filled_generation = generation;
-		spool_sweep(rooms_recovery_window);
+		spool_sweep(rooms_history_window());
 		session = 0;
 		refill_begin();
 	}

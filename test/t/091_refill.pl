@@ -172,6 +172,11 @@ for my $round ('gateway', 'worker', 'fast', 'gateway', 'immediate', 'backend')
 $rooms->sql(q{ALTER SYSTEM SET pg_rooms.recovery_window = '1ms'});
 $rooms->sql('SELECT pg_reload_conf()');
 @frames = $rooms->after_kill;
+cmp_ok(scalar of('history', @frames), '>', 0, 'what was sent before the loss of a connection could be noticed belongs to the window');
+$rooms->sql(q{ALTER SYSTEM SET pg_rooms.ping_interval = '10ms'});
+$rooms->sql(q{ALTER SYSTEM SET pg_rooms.ping_timeout = '10ms'});
+$rooms->sql('SELECT pg_reload_conf()');
+@frames = $rooms->after_kill;
 is(scalar of('history', @frames), 0, 'what is older than the window is left out');
 $rooms->sql(q{ALTER SYSTEM SET pg_rooms.recovery_window = 0});
 $rooms->sql('SELECT pg_reload_conf()');
