@@ -271,6 +271,7 @@ call_overlap(Caller *caller, EnvelopeList rooms)
 bool
 call_feed(Call *c)
 {
+	Server	   *s = c->caller->server;
 	Socket	   *socket = c->caller->socket;
 	FollowResult result = FOLLOW_MORE;
 
@@ -295,7 +296,8 @@ call_feed(Call *c)
 			call_refuse(c, SLICE_LITERAL("there is no history"), SLICE_LITERAL("no_history"), (Slice) {0});
 			break;
 		case FOLLOW_GAP:
-			c->caller->server->counters[COUNTER_FOLLOWS_GAP]++;
+			s->counters[COUNTER_FOLLOWS_GAP]++;
+			s->hooks.missed(s->hooks.ctx, MISSED_SINCE);
 			call_refuse(c, SLICE_LITERAL("not all that came since is known"), SLICE_LITERAL("gap"), (Slice) {0});
 			break;
 		case FOLLOW_TOO_MANY:

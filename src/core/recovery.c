@@ -666,12 +666,13 @@ recovery_claim(Session *session, Slice nsp, const Identity *identity, Slice auth
 	if (stay->until < s->now)
 	{
 		recovery_forget(stay);
+		s->hooks.missed(s->hooks.ctx, MISSED_WINDOW);
 		return refuse(s, COUNTER_RECOVERY_WINDOW);
 	}
 	if (!find_start(stay, &wish))
 	{
 		recovery_forget(stay);
-		s->hooks.recovery_gap(s->hooks.ctx);
+		s->hooks.missed(s->hooks.ctx, MISSED_GAP);
 		return refuse(s, COUNTER_RECOVERY_GAP);
 	}
 	memcpy(stay->pid, wish.pid.data, PID_LENGTH);

@@ -126,6 +126,14 @@ typedef struct SessionPeer
 	bool		base64;			/* b64=1: attachments as text even on WebSocket */
 } SessionPeer;
 
+typedef enum MissedKind
+{
+	MISSED_GAP,					/* a client came back, and not all that it missed is known */
+	MISSED_WINDOW,				/* ... too late */
+	MISSED_SINCE,				/* a room:join whose `since` is too old */
+	MISSED_KINDS
+} MissedKind;
+
 typedef struct ServerHooks
 {
 	void	   *ctx;
@@ -157,8 +165,8 @@ typedef struct ServerHooks
 	 */
 	void		(*socket_log) (void *ctx, const Socket *socket, const char *reason);
 
-	/* Somebody came back and was not recovered, because not all that he missed is known. */
-	void		(*recovery_gap) (void *ctx);
+	/* Somebody has not got what he missed, and was told so. */
+	void		(*missed) (void *ctx, MissedKind why);
 
 	/*
 	 * There is something to send, or s->writable to be set again: first, if

@@ -46,7 +46,7 @@
 #define MAX_NAMESPACES		256
 #define WATCHDOG_S			10
 #define STATS_MS			1000
-#define GAP_LOG_MS			60000	/* between two log lines about it */
+#define MISSED_LOG_MS		60000	/* between two log lines about the same */
 #define UNSENT_MAX			1024	/* transactions of one turn whose latency is measured */
 #define CLIENTS_PER_REST_MS	250		/* a millisecond of rest for so many clients that were written to ... */
 #define REST_MAX_MS			4
@@ -70,7 +70,7 @@ typedef struct Gateway
 	Auth	   *auth;
 	bool		listening;
 	bool		leaving;
-	uint64_t	gap_logged;
+	uint64_t	missed_logged[MISSED_KINDS];
 	int64_t		committed;		/* when the transaction of the next message did; 0: not known, or measured */
 	int64_t		unsent[UNSENT_MAX]; /* ... of messages since the last flush */
 	uint32_t	unsent_count;
@@ -117,7 +117,7 @@ static void hook_random(void *ctx, uint8_t *out, size_t n);
 static bool still_good(void *ctx, const Identity *id);
 static void hook_call_waiting(void *ctx);
 static void hook_rules_changed(void *ctx);
-static void hook_recovery_gap(void *ctx);
+static void hook_missed(void *ctx, MissedKind why);
 static void hook_socket_log(void *ctx, const Socket *socket, const char *reason);
 static int64_t wall_clock_us(void);
 static void measure_latency(Gateway *g);
@@ -368,7 +368,7 @@ config_apply(Gateway *g, uint32_t number, const Config *c)
 	else
 	{
 		ServerHooks hooks = {.ctx = g,.random = hook_random,.authorize = hook_authorize,
-			.call_waiting = hook_call_waiting,.rules_changed = hook_rules_changed,.recovery_gap = hook_recovery_gap,
+			.call_waiting = hook_call_waiting,.rules_changed = hook_rules_changed,.missed = hook_missed,
 			.socket_log = hook_socket_log,
 			.digest = hook_digest,.session_table = hook_session_table};
 
@@ -762,16 +762,23 @@ hook_socket_log(void *ctx, const Socket *socket, const char *reason)
 }
 
 static void
-hook_recovery_gap(void *ctx)
+hook_missed(void *ctx, MissedKind why)
 {
+	static const char *const texts[MISSED_KINDS][2] = {
+		[MISSED_GAP] = {"a client came back and was not recovered: what it has missed is not in the history any more, or was on its way",
+		"If it happens often, raise pg_rooms.history_size."},
+		[MISSED_WINDOW] = {"a client came back and was not recovered: it was away for longer than pg_rooms.recovery_window",
+		"If it happens often, raise pg_rooms.recovery_window."},
+		[MISSED_SINCE] = {"a client asked for messages of a room since a position that the history does not reach back to",
+		"If it happens often, raise pg_rooms.recovery_window and pg_rooms.history_size."}
+	};
 	Gateway    *g = ctx;
 	uint64_t	now = uv_now(&g->loop);
 
-	if (g->gap_logged != 0 && now < g->gap_logged + GAP_LOG_MS)
+	if (g->missed_logged[why] != 0 && now < g->missed_logged[why] + MISSED_LOG_MS)
 		return;
-	g->gap_logged = now;
-	log_message(LINK_LOG_INFO, "If it happens often, raise pg_rooms.history_size.",
-				"a client came back and was not recovered: what it has missed is not in the history any more, or was on its way");
+	g->missed_logged[why] = now;
+	log_message(LINK_LOG_INFO, texts[why][1], "%s", texts[why][0]);
 }
 
 static bool

@@ -249,6 +249,15 @@ rig_nothing(void *ctx)
 	(void) ctx;
 }
 
+static int	rig_misses[MISSED_KINDS];
+
+static void
+rig_missed(void *ctx, MissedKind why)
+{
+	(void) ctx;
+	rig_misses[why]++;
+}
+
 /* No digest, but as good as one for tests. */
 static void
 rig_digest(void *ctx, Slice secret, uint8_t out[32])
@@ -266,7 +275,7 @@ rig_digest(void *ctx, Slice secret, uint8_t out[32])
 
 static ServerHooks rig_hooks = {
 	.digest = rig_digest,
-	.recovery_gap = rig_nothing,
+	.missed = rig_missed,
 	.call_waiting = rig_nothing, .rules_changed = rig_nothing,
 	.random = rig_random, .authorize = rig_authorize, .flush = rig_flush, .closed = rig_closed,
 	.probe_send = rig_probe_send, .probe_close = rig_probe_close

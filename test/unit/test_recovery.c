@@ -9,15 +9,6 @@
 #define WINDOW 60000
 
 static ServerOptions options;
-static int	gaps;
-
-static void
-count_gap(void *ctx)
-{
-	(void) ctx;
-	gaps++;
-}
-
 static void
 start(void)
 {
@@ -25,8 +16,7 @@ start(void)
 	options.recovery_window = WINDOW;
 	options.history_size = 1000000;
 	rig_start_with(&options);
-	rig.server->hooks.recovery_gap = count_gap;
-	gaps = 0;
+	memset(rig_misses, 0, sizeof(rig_misses));
 }
 
 static uint64_t
@@ -332,7 +322,7 @@ refused(const char *what, const char *offset, const char *who, GatewayCounter wh
 	a = back_with(1, pid, offset, who, "");
 	SAID(a, CONNECTED);
 	CHECK(strcmp(a->pid, pid) != 0);
-	CHECK(counter(why) == 1 && counter(COUNTER_RECOVERED) == 0 && gaps == (why == COUNTER_RECOVERY_GAP));
+	CHECK(counter(why) == 1 && counter(COUNTER_RECOVERED) == 0 && rig_misses[MISSED_GAP] == (why == COUNTER_RECOVERY_GAP));
 	if (why != COUNTER_RECOVERY_IDENTITY)
 		CHECK(counter(COUNTER_ABSENT) == 0);
 	else
@@ -408,7 +398,7 @@ refusals(void)
 	drop(a);
 	rig_wait(WINDOW + 100);
 	a = back(2, a->pid, NULL);
-	CHECK(counter(COUNTER_RECOVERED) == 1 && counter(COUNTER_RECOVERY_WINDOW) == 1);
+	CHECK(counter(COUNTER_RECOVERED) == 1 && counter(COUNTER_RECOVERY_WINDOW) == 1 && rig_misses[MISSED_WINDOW] == 1);
 	drop(a);
 	rig_wait(WINDOW + ABSENT_GRACE_MS + SWEEP_MS + 100);
 	CHECK(counter(COUNTER_ABSENT) == 0);
@@ -454,7 +444,7 @@ refusals(void)
 	CHECK(counter(COUNTER_HISTORY_BYTES) <= 2000);
 	a = back(1, a->pid, NULL);
 	SAID(a, CONNECTED);
-	CHECK(counter(COUNTER_RECOVERY_GAP) == 1 && gaps == 1 && counter(COUNTER_RECOVERED) == 0);
+	CHECK(counter(COUNTER_RECOVERY_GAP) == 1 && rig_misses[MISSED_GAP] == 1 && counter(COUNTER_RECOVERED) == 0);
 	rig_stop();
 
 	unit_case("turned off: nobody is kept, nothing either");
@@ -1076,7 +1066,6 @@ crash(uint64_t from, uint32_t timeline, const char *rules)
 	LinkPosition p = {.timeline = 1,.lsn = from};
 
 	hooks.session_table = tabulate;
-	hooks.recovery_gap = count_gap;
 	rig_stop();					/* a dead one says nothing */
 	for (int i = 0; i < RIG_CLIENTS; i++)
 		rig.clients[i].s = NULL;
@@ -1183,7 +1172,7 @@ another_gateway(void)
 	crash(2, 1, NULL);
 	b = back(1, a->pid, "1.1.1");
 	SAID(b, CONNECTED);
-	CHECK(counter(COUNTER_RECOVERY_GAP) == 1 && gaps == 1);
+	CHECK(counter(COUNTER_RECOVERY_GAP) == 1 && rig_misses[MISSED_GAP] == 1);
 	rig_stop();
 
 	unit_case("... one that does is none, nor is an offset from before a promotion");
