@@ -1,7 +1,8 @@
 // proxy.mjs - a TCP proxy that fails as networks do.
 //
 //   least, most   cuts a connection whenever the server has sent so many bytes
-//   reset         ... with RST to both sides, as `ss -K` and firewalls do it
+//   reset         ... with RST to both sides: what client and server see of `ss -K`, which needs
+//                 CAP_NET_ADMIN that tests do not have, and of firewalls
 //   upgrade       cuts one in place of its client's upgrade packet
 //
 // Until spare() is called.  sever() and stall() are for all connections that

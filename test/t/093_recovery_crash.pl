@@ -4,7 +4,7 @@ use warnings;
 use Rooms;
 use Test::More;
 
-my $rooms = Rooms->new('main', handlers => 1, init => { allows_streaming => 1 }, conf => "restart_after_crash = on\npg_rooms.recovery_window = '10s'\n");
+my $rooms = Rooms->new('main', handlers => 1, init => { allows_streaming => 1 }, conf => "restart_after_crash = on\nmax_prepared_transactions = 2\npg_rooms.recovery_window = '10s'\n");
 my $node = $rooms->node;
 $rooms->sql(<<'SQL');
 CREATE TABLE log (n int GENERATED ALWAYS AS IDENTITY, what text);
@@ -37,6 +37,23 @@ sub departs
 my $n = 0;
 sub say { my ($room) = @_; $n++; $rooms->sql("SELECT rooms.emit('$room', 'n', to_jsonb($n))"); return $n }
 
+# The postmaster's children have to notice before there can be another one.
+sub kill_postmaster
+{
+	my @pids = split /\n/, $rooms->sql('SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid() UNION SELECT pid FROM rooms.processes');
+	my $end = time + $Rooms::TIMEOUT;
+	$node->kill9;
+	for my $pid (@pids)
+	{
+		while (kill 0, $pid)
+		{
+			die "$pid survives its postmaster" if time > $end;
+			select undef, undef, undef, 0.02;
+		}
+	}
+	$node->start;
+}
+
 # What a client hears until it has connected again, and of so many messages.
 sub heard
 {
@@ -53,13 +70,16 @@ sub heard
 
 # AddressSanitizer would report a SEGV as a finding.
 my $crash = $ENV{ROOMS_VARIANT} eq 'asan' ? 'ABRT' : 'SEGV';
-for my $what ('gateway KILL', "gateway $crash", 'worker TERM', 'worker KILL', 'server fast', 'server immediate', 'checkpointer KILL')
+for my $what ('gateway KILL', "gateway $crash", 'worker TERM', 'worker KILL', 'server fast', 'server immediate', 'server KILL', 'checkpointer KILL')
 {
 	my ($who, $how) = split / /, $what;
 	lose($what) if $what =~ /^(gateway KILL|server immediate)$/;
+	my $prepared = ++$n;
+	$rooms->sql("BEGIN; SELECT rooms.emit('tenant:1', 'n', to_jsonb($n)); PREPARE TRANSACTION 'p'");
 	my @said = say('tenant:1');
 	my $gateway = $rooms->pid_of('gateway');
-	if ($who eq 'server') { $node->stop($how); $node->start }
+	if ($what eq 'server KILL') { kill_postmaster() }
+	elsif ($who eq 'server') { $node->stop($how); $node->start }
 	elsif ($who eq 'checkpointer' || $what eq 'worker KILL')
 	{
 		my $offset = -s $node->logfile;
@@ -70,7 +90,9 @@ for my $what ('gateway KILL', "gateway $crash", 'worker TERM', 'worker KILL', 's
 		$node->poll_query_until('postgres', 'SELECT true');
 	}
 	else { kill $how, $rooms->pid_of($who) }
-	push @said, say('team:1'), say('tenant:1');
+	push @said, say('team:1');
+	$rooms->sql("COMMIT PREPARED 'p'");		# of before; now it counts
+	push @said, $prepared, say('tenant:1');
 	for my $transport (sort keys %clients)
 	{
 		my $client = $clients{$transport};

@@ -1,5 +1,6 @@
 # A standby is promoted that never had the last commits of its primary: its own
-# clients recover, and who comes with what only the old primary had is told.
+# clients recover, as they do when its gateway dies, and who comes with what only
+# the old primary had is told.
 use strict;
 use warnings;
 use Rooms;
@@ -18,12 +19,17 @@ $standby->wait_until_serving;
 
 my $here = $rooms->client(claims => { sub => 'a', tenant_id => 1 }, transports => ['websocket']);
 my $there = $standby->client(claims => { sub => 'a', tenant_id => 1 }, transports => ['websocket']);
-$_->wait_for('connect') for $here, $there;
+$_->{connect} = $_->wait_for('connect') for $here, $there;
 my $position = 'BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT rooms.position(); COMMIT';
 my $known = $rooms->sql($position);
 $rooms->sql(q{SELECT rooms.emit('tenant:1', 'both')});
 is($_->event->[0], 'both', 'both servers send it') for $here, $there;
 my $replica = $standby->sql($position);
+
+# A standby recovers its clients by itself.
+my $gateway = $standby->pid_of('gateway');
+kill 'KILL', $gateway;
+ok($there->wait_for('connect')->{recovered}, 'a client of the standby recovers when its gateway was killed');
 
 # From here on the standby gets nothing.
 $node->append_conf('postgresql.conf', "primary_conninfo = ''\n");
@@ -49,6 +55,22 @@ for my $since ($too_new, $lost->[-1])
 	is($there->event->[0], 'error', '... twice');
 }
 ok($node->poll_query_until('postgres', q{SELECT value = 2 FROM rooms.stats WHERE name = 'follow_refused_gap'}), '... and counted');
+
+# Clients that come back with it: one of the old primary, and one that the new one knows.
+my $offset = -s $node->logfile;
+for my $case ([ unknown_pid => $here->{connect} ], [ gap => $there->{connect} ])
+{
+	my ($why, $was) = @$case;
+	my $client = $standby->client(auth => { token => Rooms::token(sub => 'a', tenant_id => 1), pid => $was->{pid}, offset => $lost->[-1] },
+		transports => ['websocket']);
+	my $connect = $client->wait_for('connect');
+	ok(!$connect->{recovered} && $connect->{sid} ne $was->{sid}, "$why: whoever has had what is lost is told");
+	ok($node->poll_query_until('postgres', "SELECT value = 1 FROM rooms.stats WHERE name = 'recovery_refused_$why'"), '... and counted');
+	$client->disconnect;
+}
+$node->wait_for_log(qr/a client came back and was not recovered: what it has missed is not in the history/, $offset);
+pass('... and logged');
+$there->wait_for('connect');
 
 for my $since ($known, $replica)
 {
