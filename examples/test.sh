@@ -1,8 +1,8 @@
 # What the tests of the demo and the example share.  Sourced from the project's root.
 #
-#   run SCRIPT    starts it; false if it does not say that it is there.  Sets log and work
+#   run COMMAND...  starts it; false if it does not say that it is there.  Sets log, work and running, its pid
 #   browse COMMAND...   whose output is TAP
-#   interrupt     Ctrl-C; nothing may be left
+#   interrupt [STATUS]  Ctrl-C, which ends it with this exit status (0); nothing may be left
 #   finish
 # shellcheck shell=bash
 
@@ -17,7 +17,7 @@ check() { # STATUS NAME
 # A process group of its own, to be interrupted as a terminal would do it; and
 # with SIGINT as a terminal has it, for a shell's background jobs ignore it.
 run() {
-	perl -e 'setpgrp; $SIG{INT} = "DEFAULT"; exec @ARGV or die' "$1" >"$log" 2>&1 &
+	perl -e 'setpgrp; $SIG{INT} = "DEFAULT"; exec @ARGV or die' "$@" >"$log" 2>&1 &
 	running=$!
 	if timeout 300 grep -qm1 'Ctrl-C stops' <(exec tail -n +1 -F --pid=$running "$log" 2>/dev/null); then
 		ok "it starts"
@@ -46,7 +46,8 @@ interrupt() {
 	kill -INT -- "-$running"
 	if ! timeout 40 tail --pid="$running" -f /dev/null; then kill -TERM -- "-$running"; fi
 	wait "$running"
-	check $? "Ctrl-C ends it with status 0"
+	[ $? = "${1:-0}" ]
+	check $? "Ctrl-C ends it with status ${1:-0}"
 	# One that has ended may still wait for init to take notice.
 	for pid in $pids; do timeout 5 tail --pid="$pid" -f /dev/null || left="$left $pid"; done
 	left="$left $(pgrep -f "^$work/" || true)"
