@@ -28,9 +28,7 @@
  * Prepared transactions are held until COMMIT PREPARED, which names their xid
  * in its body.  On the primary that wrote them a copy is in the spool, for a
  * worker that starts later; a standby holds them in memory (and temporary
- * files) only, until its promotion: see take_over_prepared().  A COMMIT PREPARED
- * whose record a starting worker finds in the past counts as past, even if it
- * still waits for a synchronous standby.
+ * files) only, until its promotion: see take_over_prepared().
  *
  * Memory: payload.c caps that of the messages; besides them there is one
  * BusTransaction for each open transaction, and at most COMMITTED_MAX that
@@ -97,6 +95,7 @@ static void start_on_standby(void);
 static void remember_running(void);
 static void remove_orphan(FullTransactionId xid, void *arg);
 static void hold_spooled(FullTransactionId xid, void *arg);
+static void begin_before(FullTransactionId xid, void *arg);
 static bool is_news(const WalEvent *e);
 
 static bool begin_delivery(LinkMessage *m);
@@ -174,7 +173,9 @@ bus_start(void)
  * it ended before F goes with the next running-xacts record.
  *
  * F may lie within a record.  If that is a COMMIT PREPARED, no slot tells of
- * it, so reading begins two pages before.
+ * it, so reading begins two pages before.  A COMMIT PREPARED that waits for a
+ * synchronous standby has left its record any distance behind; then reading
+ * begins at the message record.
  *
  * With recovery, clients come back that have heard of everything up to the
  * first commit that was not visible at the start (a worker delivers in the
@@ -196,6 +197,7 @@ start_on_primary(void)
 	at = start_limit - Min(2 * XLOG_BLCKSZ, XLogSegmentOffset(start_limit, wal_segment_size));
 	if (slots != InvalidXLogRecPtr)
 		at = Min(at, slots);
+	spool_list(begin_before, &at);
 	if (rooms_recovery_window > 0 && running_count > 0)
 		at = Min(at, wal_search(start_limit, GetCurrentTimestamp() - rooms_history_window() * INT64CONST(1000)));
 	wal = wal_reader_new(at);
@@ -253,6 +255,19 @@ hold_spooled(FullTransactionId xid, void *arg pg_attribute_unused())
 {
 	if (pending_find(pending, XidFromFullTransactionId(xid)) == NULL)
 		pending_set_prepared(pending, pending_add(pending, xid), true);
+}
+
+/* A prepared transaction that has committed and may still not be visible: lowers *arg, where reading begins. */
+static void
+begin_before(FullTransactionId xid, void *arg)
+{
+	XLogRecPtr *at = arg;
+	SpoolRecord r;
+
+	if (!TransactionIdDidCommit(XidFromFullTransactionId(xid)) || is_visible(xid) || !spool_read(xid, &r))
+		return;
+	*at = Min(*at, r.lsn);
+	pfree(r.data);
 }
 
 /* Has this commit become visible after the start? */

@@ -5,7 +5,14 @@ use warnings;
 use Rooms;
 use Test::More;
 
-my $rooms = Rooms->new('main', conf => "wal_level = replica\nmax_connections = 12\nsuperuser_reserved_connections = 3\nmax_wal_senders = 2\n");
+my $rooms = Rooms->new('main', conf => <<'CONF');
+shared_preload_libraries = 'pg_rooms, old_xmin'
+wal_level = replica
+max_connections = 12
+superuser_reserved_connections = 3
+max_wal_senders = 2
+max_prepared_transactions = 2
+CONF
 my $node = $rooms->node;
 $node->safe_psql('postgres', 'CREATE TABLE t (n int)');
 my $client = $rooms->client(claims => { sub => 'a' }, transports => ['websocket']);
@@ -63,6 +70,10 @@ $first->{stdin} .= "BEGIN; INSERT INTO t VALUES (1); SELECT rooms.emit_all('firs
 $first->{run}->pump_nb;
 waits_for_standby($pid);
 $rooms->sql(q{SET synchronous_commit = local; SELECT rooms.emit_all('second')});
+# ... though the worker is told that every xid is over, as a RecentXmin does that has grown old.
+$node->append_conf('postgresql.conf', 'old_xmin.turn = 1');
+$node->reload;
+$node->wait_for_log(qr/old_xmin: turn 1/);
 $node->wait_for_log(qr/pg_rooms.*not.*visible/i);
 is($rooms->sql(q{SELECT count(*) FROM t}), 0, 'a commit that waits for a standby is not visible');
 is_deeply([ grep { $_->{is} eq 'event' } $client->seen ], [], '... and is not delivered, nor what committed after it');
@@ -71,6 +82,25 @@ hang_commits(0);
 is_deeply($client->event, ['first'], 'when the standby is not wanted any more, the first');
 is_deeply($client->event, ['second'], '... and then the second are delivered');
 $first->quit;
+
+# ---- COMMIT PREPARED waits for a standby, and meanwhile another worker starts ----
+$rooms->sql(q{BEGIN; SELECT rooms.emit_all('prepared'); PREPARE TRANSACTION 'p'});
+hang_commits(1);
+my $committer = $node->background_psql('postgres', on_error_stop => 0);
+$pid = $committer->query_safe('SELECT pg_backend_pid()');
+$committer->{stdin} .= "COMMIT PREPARED 'p';\n";
+$committer->{run}->pump_nb;
+waits_for_standby($pid);
+$rooms->sql(q{SET synchronous_commit = local; INSERT INTO t SELECT generate_series(1, 1000)});	# much WAL behind its commit record
+kill 'TERM', $rooms->pid_of('worker');
+$client->wait_for('disconnect');
+$client->wait_for('connect');
+$rooms->sql(q{SET synchronous_commit = local; SELECT rooms.emit_all('behind')});
+$node->poll_query_until('postgres', q{SELECT value > 0 FROM rooms.stats WHERE name = 'bus_gated'}) or die;
+is_deeply([ grep { $_->{is} eq 'event' } $client->seen ], [], 'a new worker, too, waits for a COMMIT PREPARED that is not visible');
+hang_commits(0);
+is_deeply([ $client->event, $client->event ], [ ['prepared'], ['behind'] ], '... and then sends it, once');
+$committer->quit;
 
 # ---- once more with transaction ids beyond 2^31 ----
 # Rows must be frozen, or they would be of the future.
