@@ -400,11 +400,11 @@ guc_jwt_secret(void)
 
 	text = read_key_file("pg_rooms.jwt_secret_file", rooms_jwt_secret_file, false);
 	length = strlen(text);
-	if (length > 0 && text[length - 1] == '\n')
+	if (text[length - 1] == '\n')
 		text[--length] = '\0';
-	if (length > 0 && text[length - 1] == '\r')
+	if (text[length - 1] == '\r')
 		text[--length] = '\0';
-	return length > 0 ? text : NULL;
+	return text;
 }
 
 void
@@ -465,12 +465,7 @@ append_pair(StringInfo out, const char *name, Slice value)
 static void
 append_key_file(StringInfo out, const char *name, const char *setting, const char *path, bool secret)
 {
-	const char *text = path[0] != '\0' ? read_key_file(setting, path, secret) : "";
-
-	/* "" stands for no such setting, not for a file that is being written */
-	if (path[0] != '\0' && text[0] == '\0')
-		refuse_key_file(setting, path, "It is empty.");
-	append_pair(out, name, slice_cstring(text));
+	append_pair(out, name, slice_cstring(path[0] != '\0' ? read_key_file(setting, path, secret) : ""));
 }
 
 static void
@@ -496,7 +491,7 @@ append_u32(StringInfo out, uint32 value)
 	appendBinaryStringInfo(out, (const char *) bytes, sizeof(bytes));
 }
 
-/* The contents of a small regular file, as a string; one that is `secret` must be closed to others. */
+/* The contents of a small regular file, as a string that is not blank; one that is `secret` must be closed to others. */
 static char *
 read_key_file(const char *setting, const char *path, bool secret)
 {
@@ -533,6 +528,9 @@ read_key_file(const char *setting, const char *path, bool secret)
 	if (memchr(text, '\0', length) != NULL)
 		refuse_key_file(setting, path, "It is not a text file.");
 	text[length] = '\0';
+	/* One that is being written must not look like a setting that was taken away. */
+	if (text[strspn(text, " \t\r\n")] == '\0')
+		refuse_key_file(setting, path, "It is empty.");
 	return text;
 }
 

@@ -67,8 +67,8 @@ extern void guc_init(bool preloaded);
 
 /*
  * The secret for HS256: the contents of jwt_secret_file if set (trailing
- * newline removed), else jwt_secret; NULL if unset or empty.  palloc'ed.
- * ERROR when the file cannot be read.  Its length is the user's to check.
+ * newline removed), else jwt_secret; NULL if that is unset or empty.  palloc'ed.
+ * ERROR when the file cannot be read or is empty.  Its length is the user's to check.
  */
 extern char *guc_jwt_secret(void);
 

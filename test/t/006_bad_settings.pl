@@ -76,8 +76,10 @@ sub replace_gateway
 my %bad = (
 	'a folder that is missing' => [ "pg_rooms.document_root = '$dir/missing'", qr/WARNING:.*document_root, the configuration stays as it was/ ],
 	'a key that is none' => [ "pg_rooms.jwt_public_key_file = '$dir/private.not'", qr/WARNING:.*keys for tokens, the configuration stays as it was/ ],
+	'a secret file that is empty' => [ "pg_rooms.jwt_secret_file = '$dir/empty'", qr/WARNING:.*empty" cannot be used.*\n.*DETAIL:.*It is empty.*\n.*HINT:.*jwt_secret_file.*configuration in force is kept/ ],
 	'a key file that is missing' => [ "pg_rooms.jwt_public_key_file = '$dir/missing'", qr/WARNING:.*missing.*\n.*HINT:.*configuration in force is kept/ ]);
 write_file('private.not', 'no key');
+write_file('empty', "\n");
 for my $what (sort keys %bad)
 {
 	my ($conf, $pattern) = @{ $bad{$what} };
@@ -91,7 +93,7 @@ for my $what (sort keys %bad)
 	$new->disconnect;
 
 	# Corrected, it is taken, and the next gateway has it, too.
-	reload("pg_rooms.document_root = '$dir/pages'\npg_rooms.jwt_public_key_file = '$dir/key'\n", qr/LOG:.*configuration is reloaded/);
+	reload("pg_rooms.document_root = '$dir/pages'\npg_rooms.jwt_public_key_file = '$dir/key'\npg_rooms.jwt_secret_file = ''\n", qr/LOG:.*configuration is reloaded/);
 	replace_gateway();
 	$new = $rooms->client(claims => { sub => 'a' }, transports => ['websocket'], nsp => '/new');
 	$new->wait_for('connect');
