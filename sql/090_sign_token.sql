@@ -58,7 +58,7 @@ GRANT EXECUTE ON FUNCTION rooms.sign_token(jsonb, interval) TO regress_rooms_sig
 SET ROLE regress_rooms_signer;
 SET pg_rooms.emit = off;
 SELECT length(rooms.sign_token('{"userId": 1}', '1 hour')) > 100 AS signed;
-SELECT setting FROM pg_settings WHERE name = 'pg_rooms.jwt_secret';
+SELECT setting, boot_val, reset_val FROM pg_settings WHERE name = 'pg_rooms.jwt_secret';
 RESET pg_rooms.emit;
 RESET ROLE;
 SHOW pg_rooms.jwt_secret;

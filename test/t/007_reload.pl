@@ -218,6 +218,8 @@ for (@settings)
 	is($effect->(), $before, '... and back');
 }
 
+is(() = PostgreSQL::Test::Utils::slurp_file($log) =~ /\Q$other_secret\E|\Q$Rooms::SECRET\E/g, 0, 'the log tells no secret, though they were changed');
+
 # ---- none is left out; handlers, recovery, TLS and what is told of the server have tests of their own ----
 my %tested = map { $_ => 1 } (map { $_->[0] } @settings),
   qw(role_claim handler_conninfo handler_connections handler_timeout max_handler_calls_per_second default_role recovery_window history_size
