@@ -60,7 +60,8 @@ typedef enum CloseReason
 	CLOSE_TRANSPORT_ERROR,		/* aborted or overlapping poll, write failed */
 	CLOSE_PING_TIMEOUT,
 	CLOSE_PARSE_ERROR,			/* undecodable packet: "forced close" */
-	CLOSE_FORCED,				/* connect timeout, packet in the wrong state: "forced server close" */
+	CLOSE_FORCED,				/* packet in the wrong state: "forced server close" */
+	CLOSE_CONNECT_TIMEOUT,		/* "forced server close" */
 	CLOSE_SLOW,					/* over max_queued: "transport error" */
 	CLOSE_EXPIRED,				/* token expired, or its key is gone: "forced server close" */
 	CLOSE_FLOOD,				/* many times the rate of events or bytes: "forced server close" */

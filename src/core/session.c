@@ -165,6 +165,7 @@ static const struct
 	[CLOSE_PING_TIMEOUT] = {"ping timeout", COUNTER_DISCONNECT_PING_TIMEOUT, false},
 	[CLOSE_PARSE_ERROR] = {"forced close", COUNTER_DISCONNECT_PARSE_ERROR, false,.farewell = "Parse error"},
 	[CLOSE_FORCED] = {"forced server close", COUNTER_DISCONNECT_FORCED, true},
+	[CLOSE_CONNECT_TIMEOUT] = {"forced server close", COUNTER_DISCONNECT_CONNECT_TIMEOUT, true,.farewell = "Connect timeout"},
 	[CLOSE_SLOW] = {"transport error", COUNTER_DISCONNECT_SLOW, true,.farewell = "Too slow"},
 	[CLOSE_EXPIRED] = {"forced server close", COUNTER_DISCONNECT_EXPIRED, true,.farewell = "Token expired"},
 	[CLOSE_FLOOD] = {"forced server close", COUNTER_DISCONNECT_FLOOD, true,.farewell = "Too many packets"},
@@ -372,7 +373,7 @@ session_timer(Timer *t, uint64_t now)
 	else if (is_due(state->linger_until, now))
 		session_close(s, CLOSE_BY_SERVER);
 	else if (is_due(state->connect_by, now))
-		session_close(s, CLOSE_FORCED);
+		session_close(s, CLOSE_CONNECT_TIMEOUT);
 	else if (is_due(state->expires_at, now))
 		session_close(s, CLOSE_EXPIRED);
 	else if (is_due(state->drain_at, now))

@@ -58,7 +58,8 @@
 	C(DISCONNECT_TRANSPORT, "disconnect_transport", TOTAL, "connections ended by an error of the transport") \
 	C(DISCONNECT_PING_TIMEOUT, "disconnect_ping_timeout", TOTAL, "connections ended because a heartbeat was not answered") \
 	C(DISCONNECT_PARSE_ERROR, "disconnect_parse_error", TOTAL, "connections ended by a malformed packet") \
-	C(DISCONNECT_FORCED, "disconnect_forced", TOTAL, "connections ended by connect_timeout or a packet out of place") \
+	C(DISCONNECT_CONNECT_TIMEOUT, "disconnect_connect_timeout", TOTAL, "connections ended by connect_timeout") \
+	C(DISCONNECT_FORCED, "disconnect_forced", TOTAL, "connections ended by a packet out of place, or so that they come back") \
 	C(DISCONNECT_SLOW, "disconnect_slow", TOTAL, "connections ended because more than max_queued waited") \
 	C(DISCONNECT_EXPIRED, "disconnect_expired", TOTAL, "connections ended because the token had expired or its key was taken away") \
 	C(DISCONNECT_FLOOD, "disconnect_flood", TOTAL, "connections ended by ten times max_events_per_second or max_bytes_per_second, or too many CONNECTs") \

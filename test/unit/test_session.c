@@ -441,6 +441,7 @@ closing(void)
 	SAID(c, "");
 	rig_wait(50 + TIMER_TICK_MS);
 	SAID(c, "closed(forced server close)");
+	CHECK(server_counters(rig.server)[COUNTER_DISCONNECT_CONNECT_TIMEOUT] == 1);
 	rig_stop();
 
 	unit_case("leaving the last namespace starts connect_timeout again");
