@@ -84,6 +84,9 @@ extern int	http_body_complete(Conn *c);
 extern int	http_writable(Conn *c);
 extern void http_gone(Conn *c);
 
+/* For a callback's return: sends a whole answer, as the reference does to a failed upgrade, and closes. */
+extern int	http_refuse(Conn *c, int status, const char *message);
+
 /* Reads the head of the request or upgrade that libwebsockets is dealing with. */
 extern void http_read_request(struct lws *wsi, EngineRequest *q, const RequestSettings *settings);
 

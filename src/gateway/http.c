@@ -81,11 +81,15 @@ http_begin(Conn *c, const char *path, size_t len)
 	HttpMethod	method = http_method(c->wsi);
 	Http	   *h;
 
-	if (!guard_take_request(c->fd) || c->http != NULL || memchr(path, '\0', len) != NULL ||
-		!http_expected_body(c->wsi, method, &expected))
+	if (!guard_take_request(c->fd) || c->http != NULL)
 	{
 		l->counters[COUNTER_REFUSED_REQUEST]++;
 		return -1;
+	}
+	if (memchr(path, '\0', len) != NULL || !http_expected_body(c->wsi, method, &expected))
+	{
+		l->counters[COUNTER_REFUSED_REQUEST]++;
+		return http_refuse(c, 400, eio_error_message(EIO_BAD_REQUEST));
 	}
 	c->http = h = xcalloc(1, sizeof(*h));
 	h->conn = c;
@@ -113,6 +117,19 @@ http_begin(Conn *c, const char *path, size_t len)
 	if (h->state == HTTP_ANSWERED && (expected == 0 || h->close))
 		return http_send(c);
 	return 0;
+}
+
+int
+http_refuse(Conn *c, int status, const char *message)
+{
+	char		answer[256];
+	int			n = snprintf(answer, sizeof(answer),
+							 "HTTP/1.1 %d %s\r\nConnection: close\r\nContent-Type: text/html\r\nContent-Length: %zu\r\n\r\n%s",
+							 status, http_status_text(status),
+							 strlen(message), message);
+
+	(void) lws_write(c->wsi, (unsigned char *) answer, (size_t) n, LWS_WRITE_HTTP_FINAL);
+	return -1;
 }
 
 /* The gauges are those of the last second. */

@@ -4,7 +4,8 @@
  * Three defects of libwebsockets 4.1 to 4.5 are closed here:
  *
  * - It accepts unmasked frames from clients (RFC 6455 5.1 says to close with
- *   1002).  We walk over frame headers; where one has no mask bit we set the
+ *   1002), and closes without a word for a control frame of more than 125
+ *   bytes (5.5).  We walk over frame headers; for one of these we set the
  *   reserved bits of its first byte and end the read behind it, and
  *   libwebsockets itself closes with 1002.  If that byte has already been
  *   handed over the read fails instead.
@@ -74,6 +75,7 @@ static const char *guard_take_answer(int fd);
 static bool guard_dropping(int fd);
 static bool guard_refuse(Guard *g, bool url);
 static bool guard_scan_head(Guard *g, const uint8_t *bytes, size_t n);
+static bool guard_bad_frame(const uint8_t *header);
 static bool guard_walk_frames(Guard *g, uint8_t *bytes, size_t *n);
 static uint64_t guard_payload_length(const Guard *g);
 
@@ -310,7 +312,14 @@ guard_dropping(int fd)
 	return g && g->mode == GUARD_REFUSED && g->head_len < DROPPED_MAX;
 }
 
-/* False: an unmasked frame whose first byte is out of reach. */
+/* Unmasked, or a control frame that is too long. */
+static bool
+guard_bad_frame(const uint8_t *header)
+{
+	return !(header[1] & 0x80) || ((header[0] & 0x08) && (header[1] & 0x7f) > 125);
+}
+
+/* False: such a frame, whose first byte is out of reach. */
 static bool
 guard_walk_frames(Guard *g, uint8_t *bytes, size_t *n)
 {
@@ -329,7 +338,7 @@ guard_walk_frames(Guard *g, uint8_t *bytes, size_t *n)
 		g->header[g->have++] = bytes[i++];
 		if (g->have < 2)
 			continue;
-		if (!(g->header[1] & 0x80))
+		if (guard_bad_frame(g->header))
 		{
 			if (i < 2)
 				return false;

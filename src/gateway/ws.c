@@ -33,7 +33,6 @@
 #define CLOSE_TRY_LATER		1013
 #define CLOSE_CODES_END		5000
 
-static int	ws_refuse(Conn *c, int status, const char *message);
 static int	ws_close(Conn *c, int code, const char *reason);
 static bool ws_append(Conn *c, const void *bytes, size_t len, size_t remaining);
 static uint32_t ws_next(Conn *c, Queue *q, uint8_t **bytes, size_t *len);
@@ -62,18 +61,18 @@ ws_confirm(Conn *c)
 		return -1;
 	if ((size_t) path_len < strlen(l->settings.path) ||
 		memcmp(path, l->settings.path, strlen(l->settings.path)) != 0)
-		return ws_refuse(c, 404, "Not Found");
+		return http_refuse(c, 404, "Not Found");
 	if (lws_hdr_copy(c->wsi, protocol, sizeof(protocol), WSI_TOKEN_UPGRADE) < 0 ||
 		strcasecmp(protocol, "websocket") != 0 ||
 		lws_hdr_copy(c->wsi, version, sizeof(version), WSI_TOKEN_VERSION) < 0 || strcmp(version, "13") != 0)
-		return ws_refuse(c, 400, eio_error_message(EIO_BAD_REQUEST));
+		return http_refuse(c, 400, eio_error_message(EIO_BAD_REQUEST));
 
 	c->upgrade = q = xmalloc(sizeof(*q));
 	http_read_request(c->wsi, q, &l->settings);
 	if (!request_admit(q, &l->settings, l->server, &s, &error))
 	{
 		request_count_refusal(q, error, l->counters, uv_now(l->loop));
-		return ws_refuse(c, eio_error_status(error), eio_error_message(error));
+		return http_refuse(c, eio_error_status(error), eio_error_message(error));
 	}
 	/* Here, with a status: a load balancer takes its client elsewhere. */
 	if (!q->has_sid && server_draining(l->server))
@@ -82,23 +81,9 @@ ws_confirm(Conn *c)
 		const char *message = request_refusal(REFUSED_DRAINING, &status);
 
 		l->counters[COUNTER_REFUSED_DRAINING]++;
-		return ws_refuse(c, status, message);
+		return http_refuse(c, status, message);
 	}
 	return 0;
-}
-
-/* As the reference answers a failed upgrade: text, and the connection closed. */
-static int
-ws_refuse(Conn *c, int status, const char *message)
-{
-	char		answer[256];
-	int			n = snprintf(answer, sizeof(answer),
-							 "HTTP/1.1 %d %s\r\nConnection: close\r\nContent-Type: text/html\r\nContent-Length: %zu\r\n\r\n%s",
-							 status, http_status_text(status),
-							 strlen(message), message);
-
-	(void) lws_write(c->wsi, (unsigned char *) answer, (size_t) n, LWS_WRITE_HTTP_FINAL);
-	return -1;
 }
 
 int

@@ -224,6 +224,28 @@ test_frames(void)
 }
 
 static void
+test_control_frames(void)
+{
+	static const struct
+	{
+		uint8_t		header[2];
+		bool		bad;
+	}			table[] = {
+		{{0x89, 0x80 | 125}, false}, {{0x8a, 0x80}, false}, {{0x82, 0x80 | 126}, false},
+		{{0x89, 0x80 | 126}, true}, {{0x8a, 0x80 | 127}, true}, {{0x88, 0x80 | 126}, true}
+	};
+	uint8_t		got[2];
+
+	unit_case("a control frame of more than 125 bytes is made one that is closed with 1002");
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
+	{
+		begin();
+		guard_websocket(ours);
+		CHECK(pass(table[i].header, 2, got) && got[0] == (table[i].header[0] | (table[i].bad ? 0x70 : 0)));
+	}
+}
+
+static void
 test_strangers(void)
 {
 	uint8_t		got[10];
@@ -260,6 +282,7 @@ main(void)
 	test_requests();
 	test_heads();
 	test_frames();
+	test_control_frames();
 	test_strangers();
 	guard_close(ours);
 	close(ours);
