@@ -3,7 +3,7 @@
 
 TOOLS = $(dir $(lastword $(MAKEFILE_LIST)))tools
 
-.PHONY: test test-asan test-demo test-example test-deps demo example bench fuzz slow-clients mutants torture snapshots storm lint stage
+.PHONY: test test-asan test-demo test-example test-deps demo example bench fuzz slow-clients mutants torture soak snapshots storm lint stage
 
 # Without PostgreSQL's headers `make demo` and `make test` must work all the
 # same: they install them first, and build in sub-makes.
@@ -52,6 +52,10 @@ torture:
 	@export SEED=$${SEED:-$$(od -An -N2 -tu2 /dev/urandom | tr -d ' ')} MINUTES=$${MINUTES:-2}; \
 	echo "SEED=$$SEED MINUTES=$$MINUTES"; \
 	TAP_SECONDS=$$((MINUTES * 60 + 600)) $(TOOLS)/run.sh plain test/torture/torture.pl
+
+# The same for long runs, MINUTES (30): memory, too, while clients come, go and stall.
+soak:
+	@SOAK=1 MINUTES=$${MINUTES:-30} $(MAKE) -s torture
 
 # 1000 readers that have stalled, for SECONDS (60).
 slow-clients:

@@ -3,6 +3,10 @@
 # backend, the server.  At the end each client knows exactly what was
 # committed; where it was not recovered it was told so, and fetched the state.
 #
+# With SOAK=1 it is the soak test: the server lives, so that its memory can be
+# watched, while clients also come and go and do not read; only the gateway or
+# a backend is killed now and then.
+#
 #   MINUTES=n   how long (2)
 #   SEED=n      repeats the choices of a run: what dies, how, after what pause
 use strict;
@@ -13,6 +17,7 @@ use Test::More;
 use Time::HiRes qw(time);
 
 my $minutes = $ENV{MINUTES} || 2;
+my $soak = $ENV{SOAK};
 my $seed = $ENV{SEED} // 1 + int(rand(1_000_000));
 note("begins with seed $seed");
 
@@ -22,13 +27,19 @@ sub choose { my ($n) = @_; $random = ($random * 1103515245 + 12345) % 2**31; ret
 sub pick { return $_[choose(scalar @_)] }
 
 my $writers = 8;
-my $rooms = Rooms->new('main', handlers => 1, conf => <<'CONF');
+my $conf = <<'CONF';
 restart_after_crash = on
 max_prepared_transactions = 20
 pg_rooms.recovery_window = '2min'
 pg_rooms.ping_interval = '2s'
 pg_rooms.ping_timeout = '3s'
 CONF
+# A history that is full soon, and a cap that is soon reached.
+$conf .= <<'CONF' if $soak;
+pg_rooms.history_size = '32MB'
+pg_rooms.max_queued = '256kB'
+CONF
+my $rooms = Rooms->new('main', handlers => 1, conf => $conf);
 my $node = $rooms->node;
 
 # Row 0 is everybody's, so its numbers show the order among writers; 101 to 108
@@ -137,19 +148,33 @@ sub keep_writing
 }
 
 # ---- clients, each behind a proxy of its own ----
-my @clients;
-for my $transports ([ 'websocket' ], [ 'polling' ], [ 'polling', 'websocket' ])
+sub client
 {
-	for (1, 2)
-	{
-		my $proxy = $rooms->proxy;
-		my $client = $rooms->client(claims => { sub => "$_", tenant_id => 1 }, transports => $transports, url => $proxy->{url}, count => 1);
-		$client->{name} = join(' and ', @$transports) . " $_";
-		$client->{proxy} = $proxy;
-		push @clients, $client;
-	}
+	my ($sub, @transports) = @_;
+	my $proxy = $rooms->proxy;
+	my $client = $rooms->client(claims => { sub => $sub, tenant_id => 1 }, transports => \@transports, url => $proxy->{url}, count => 1);
+	$client->{name} = join(' and ', @transports) . " $sub";
+	$client->{proxy} = $proxy;
+	return $client;
 }
-$_->wait_for('connect') for @clients;
+my @clients = map { my $sub = $_; map { client($sub, @$_) } [ 'websocket' ], [ 'polling' ], [ 'polling', 'websocket' ] } 1, 2;
+my @slow = $soak ? map { client('slow', $_) } 'websocket', 'polling' : ();
+my @visitors = $soak ? map { client('visitor', $_ % 2 ? 'websocket' : 'polling') } 1 .. 10 : ();
+my @all = (@clients, @slow, @visitors);
+$_->wait_for('connect') for @all;
+
+# Visitors come and go all the time: one of them, 20 times a second.
+my $visited = 0;
+
+sub visit
+{
+	return if !@visitors || time < $visited + 0.05;
+	$visited = time;
+	my $visitor = $visitors[rand @visitors];
+	$visitor->{away} = !$visitor->{away};
+	$visitor->{away} ? $visitor->disconnect : $visitor->connect;
+	$_->{seen} = [] for @all;
+}
 
 # ---- what dies ----
 my (@stalled, @stopped);
@@ -166,16 +191,33 @@ my %kill = (
 	worker => sub { return end_process('worker', pick('TERM', 'KILL')) },
 	backend => sub {
 		my $which = choose($writers);
-		my $pid = $rooms->sql("SELECT pid FROM pg_stat_activity WHERE query ~ 'say|PREPARED|COMMIT' AND pid <> pg_backend_pid() ORDER BY pid OFFSET $which LIMIT 1");
-		kill 'KILL', $pid if $pid;
-		return $pid || 'none';
+		my $writing = q{FROM pg_stat_activity WHERE application_name = 'pgbench' AND query ~ 'say|PREPARED|COMMIT'};
+		$node->poll_query_until('postgres', "SELECT EXISTS (SELECT $writing)") or die 'nobody writes';
+		my @pids = split /\n/, $rooms->sql("SELECT pid $writing ORDER BY pid");
+		kill 'KILL', $pids[$which % @pids] if @pids;
+		return @pids ? 'KILL' : 'none';
 	},
 	server => sub {
 		my $mode = pick('immediate', 'immediate', 'fast');
 		$node->stop($mode);
 		$node->start;
 		return $mode;
+	},
+	# More than the kernel takes for a reader that has stalled, and the cap.
+	slow => sub {
+		my $client = pick(@slow);
+		push @stalled, $client;
+		$client->{proxy}->do('stall');
+		$rooms->sql(q{SELECT rooms.emit('user:slow', 'filler', to_jsonb(repeat('x', 900000))) FROM generate_series(1, 14)});
+		return $client->{name};
+	},
+	# The backends that write and those of handlers; keep_writing starts writers again.
+	sessions => sub {
+		$rooms->sql(q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()});
+		$node->poll_query_until('postgres', q{SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE application_name = 'pgbench')}) or die 'a backend stays';
+		return 'TERM';
 	});
+my @kinds = $soak ? ('link', 'slow', 'sessions') : ('link', 'link', grep { !/slow|sessions/ } sort keys %kill);
 
 sub end_process
 {
@@ -187,15 +229,56 @@ sub end_process
 	return $signal;
 }
 
-my (%killed, @faults);
+# ---- the soak test's memory: the most that each worker and gateway had in its warm-up, and after ----
+my $life = $minutes * 20;    # so many seconds a gateway lives, half of them its warm-up
+my $bound = 16 << 10;        # kB that it may grow by after that
+my (%memory, $sampled);
 my $begin = time;
+
+sub sample
+{
+	return if !$soak || time < ($sampled // 0) + 1;
+	$sampled = time;
+	# Fails while the server comes back.
+	my (undef, $rows) = $node->psql('postgres', "SELECT role, pid, value FROM rooms.processes, rooms.stats WHERE name = 'disconnect_slow'");
+	for (split /\n/, $rows // '')
+	{
+		my ($role, $pid, $slow) = split /\|/;
+		my ($kb) = eval { PostgreSQL::Test::Utils::slurp_file("/proc/$pid/status") } =~ /VmRSS:\s*(\d+)/ or next;
+		my $process = $memory{"$role $pid"} //= { since => time, early => 0, late => 0, seconds => 0 };
+		my $when = time < $process->{since} + $life / 2 ? 'early' : 'late';
+		$process->{$when} = $kb if $kb > $process->{$when};
+		$process->{seconds} = time - $process->{since};
+		$process->{slow} = $slow if $role eq 'gateway';
+	}
+}
+
+# What dies next: in the soak test a life's first faults fill the history, and its last is the gateway's or a backend's.
+my ($lives, $slows) = (0, 0);
+
+sub next_kind
+{
+	if ($soak && time >= $begin + $life * ($lives + 1))
+	{
+		$slows = 0;
+		return $lives++ % 2 ? 'backend' : 'gateway';
+	}
+	return $soak && $slows++ < 5 ? 'slow' : pick(@kinds);
+}
+
+my (%killed, @faults);
 keep_writing();
 while (time < $begin + 60 * $minutes)
 {
-	my $what = pick('link', 'link', sort keys %kill);
+	my $what = next_kind();
 	my $until = time + 0.1 + choose(4000) / 1000;
 	$fate = 1 + choose(3);
-	while (time < $until) { $clients[0]{driver}->pump(time + 0.05) }
+	while (time < $until)
+	{
+		$clients[0]{driver}->pump(time + 0.05);
+		visit();
+		sample();
+	}
 	$_->{proxy}->do('flow') for splice @stalled;
 	kill 'CONT', $_ for splice @stopped;
 	keep_writing();
@@ -206,7 +289,8 @@ while (time < $begin + 60 * $minutes)
 }
 
 # ---- the account ----
-for my $client (@clients) { $client->{proxy}->do($_) for 'spare', 'flow' }
+for my $client (@all) { $client->{proxy}->do($_) for 'spare', 'flow' }
+$_->connect for grep { $_->{away} } @visitors;
 $node->poll_query_until('postgres', 'SELECT true') or die;
 kill 'CONT', $_ for @stopped;
 $pgbench->signal('INT') if $pgbench->pumpable;
@@ -217,7 +301,7 @@ $rooms->sql("SELECT say($_)") for split /\n/, $rooms->sql('SELECT id FROM writer
 $rooms->wait_until_serving;
 my $state = $Rooms::JSON->decode($rooms->sql('SELECT jsonb_agg(jsonb_build_array(id, n)) FROM writer'));
 my ($recovered, $refused) = (0, 0);
-for my $client (@clients)
+for my $client (@all)
 {
 	# Who has not come back yet, and is not recovered, needs another last word.
 	my $seen = { is => 'connect' };
@@ -230,6 +314,7 @@ for my $client (@clients)
 	is_deeply($account->{wrong}, { missing => 0, phantom => 0, twice => 0, disorder => 0 },
 		"$client->{name}: $account->{events} messages, recovered $account->{recovered} times, told that it was not $account->{refused} times: all, once, in order")
 		or diag(join "\n", @{ $account->{notes} });
+	next if $client->{name} =~ /slow|visitor/;
 	$recovered += $account->{recovered};
 	$refused += $account->{refused};
 }
@@ -238,6 +323,20 @@ my @errors = map { /^(.*ERROR:.*)$/mg } map { $$_ // '' } @outputs;
 is_deeply(\@errors, [], 'no writer was refused anything');
 my @panics = grep { /PANIC|TRAP:/ } split /\n/, PostgreSQL::Test::Utils::slurp_file($node->logfile);
 is_deeply(\@panics, [], 'nothing fell that was not pushed');
+if ($soak)
+{
+	my $slow = 0;
+	for my $name (sort { $memory{$a}{since} <=> $memory{$b}{since} } keys %memory)
+	{
+		my $process = $memory{$name};
+		$slow += $process->{slow} // 0;
+		diag(sprintf 'soak: %s: %.0f s, at most %d kB in its warm-up and %d kB after', $name, @$process{qw(seconds early late)});
+		cmp_ok($process->{late} - $process->{early}, '<=', $bound, "$name has not grown") if $process->{late};
+	}
+	cmp_ok($slow, '>', 0, "readers that stalled were disconnected: $slow");
+	my %watched = map { $memory{$_}{late} ? (s/ .*//r => 1) : () } keys %memory;
+	is_deeply(\%watched, { worker => 1, gateway => 1 }, 'the memory of both was watched');
+}
 note("seed $seed: " . @faults . ' faults (' . join(', ', map { "$killed{$_} $_" } sort keys %killed) . "), $recovered recovered, $refused not");
 diag("SEED=$seed", @faults ? "\n" . join("\n", @faults) : '') if !Test::More->builder->is_passing;
 done_testing();
