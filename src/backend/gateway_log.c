@@ -14,13 +14,12 @@
 #include "backend/guc.h"
 #include "wire/link.h"
 
-#define TEXT_MAX	1000		/* bytes */
 #define LINES_MAX	20			/* a second */
 #define CONNECTION_LINES_MAX 1000	/* a second, besides: log_connections was asked for */
 #define REPEAT_AFTER 60000		/* ms: the same complaint again */
 
 static Size last_words_length;	/* those of the last gateway that said why it exits */
-static char last_words_text[TEXT_MAX];
+static char last_words_text[LINK_MAX_LOG];
 static int64 last_words_said = 0;
 
 static bool may_log(LinkLogLevel level, int64 now);
@@ -111,7 +110,7 @@ may_log(LinkLogLevel level, int64 now)
 char *
 gateway_printable(Slice text)
 {
-	size_t		len = Min(text.len, TEXT_MAX);
+	size_t		len = Min(text.len, LINK_MAX_LOG);
 	const char *from = (const char *) text.data;
 	char	   *copy = palloc(len + 1);
 	char	   *to = copy;

@@ -31,7 +31,7 @@
 #define COMPLAIN_MS		400		/* a server that is just starting is no reason to complain: it has failed for a while */
 #define REPEAT_LOG_MS	60000	/* the same complaint is logged again after that */
 #define ERRORS_PER_USER	5		/* per second: internal errors that are logged, of one user */
-#define ERRORS_LOGGED	25		/* ... and of all */
+#define ERRORS_LOGGED	8		/* ... and of all: the worker takes 20 lines a second, in which a bucket can give twice */
 #define UNLOGGED_MS		1000	/* then it is said how many were not */
 
 struct Handlers
@@ -460,21 +460,22 @@ printable(const char *message, char *text)
 	return text;
 }
 
-/* All there is, in lines that are found by the id. */
+static const char *
+field(const PGresult *error, int code)
+{
+	const char *text = PQresultErrorField(error, code);
+
+	return text ? text : "";
+}
+
+/* All there is, in one line that is found by the id. */
 static void
 log_failure(const Call *call, const PGresult *error, const char *sqlstate, const char *id)
 {
-	static const struct
-	{
-		int			field;
-		const char *name;
-	}			more[] = {
-		{PG_DIAG_MESSAGE_DETAIL, "detail"},
-		{PG_DIAG_MESSAGE_HINT, "hint"},
-		{PG_DIAG_CONTEXT, "context"},
-	};
+	const char *detail = field(error, PG_DIAG_MESSAGE_DETAIL);
+	const char *hint = field(error, PG_DIAG_MESSAGE_HINT);
+	const char *context = field(error, PG_DIAG_CONTEXT);
 	const char *what = "";
-	const char *message = PQresultErrorField(error, PG_DIAG_MESSAGE_PRIMARY);
 
 	switch (call->kind)
 	{
@@ -491,13 +492,8 @@ log_failure(const Call *call, const PGresult *error, const char *sqlstate, const
 			what = "disconnect";
 			break;
 	}
-	log_message(LINK_LOG_WARNING, NULL, "error %s in the handler of %s \"%.*s\" in namespace \"%s\": %s: %s", id, what,
-				(int) call->name.len, (const char *) call->name.data, call->caller->nsp, sqlstate, message ? message : "");
-	for (size_t i = 0; i < sizeof(more) / sizeof(more[0]); i++)
-	{
-		const char *text = PQresultErrorField(error, more[i].field);
-
-		if (text)
-			log_message(LINK_LOG_WARNING, NULL, "error %s, %s: %s", id, more[i].name, text);
-	}
+	log_message(LINK_LOG_WARNING, NULL, "error %s in the handler of %s \"%.*s\" in namespace \"%s\": %s: %s%s%s%s%s%s%s", id, what,
+				(int) call->name.len, (const char *) call->name.data, call->caller->nsp, sqlstate,
+				field(error, PG_DIAG_MESSAGE_PRIMARY), detail[0] ? "; detail: " : "", detail, hint[0] ? "; hint: " : "", hint,
+				context[0] ? "; context: " : "", context);
 }

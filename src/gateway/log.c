@@ -13,8 +13,6 @@
 
 #include "wire/eio.h"
 
-#define LOG_MAX 1000
-
 static LogSink log_sink;
 static void *log_sink_ctx;
 
@@ -33,9 +31,9 @@ log_clean(char *text)
 	bool		utf8;
 
 	/* The cut may have split a character: drop what is left of it. */
-	if (len == LOG_MAX)
+	if (len == LINK_MAX_LOG)
 	{
-		while (len > LOG_MAX - 4 && (text[len - 1] & 0xc0) == 0x80)
+		while (len > LINK_MAX_LOG - 4 && (text[len - 1] & 0xc0) == 0x80)
 			len--;
 		if (len > 0 && (text[len - 1] & 0xc0) == 0xc0)
 			len--;
@@ -56,8 +54,8 @@ log_clean(char *text)
 void
 log_message(LinkLogLevel level, const char *hint, const char *format,...)
 {
-	char		message[LOG_MAX + 1];
-	char		hint_text[LOG_MAX + 1];
+	char		message[LINK_MAX_LOG + 1];
+	char		hint_text[LINK_MAX_LOG + 1];
 	va_list		args;
 
 	va_start(args, format);

@@ -12,7 +12,7 @@ typedef bool (*LogSink) (void *ctx, LinkLogLevel level, const char *message, con
 
 extern void log_set_sink(LogSink sink, void *ctx);
 
-/* `hint` may be NULL.  Texts are cut at 1000 bytes and made valid UTF-8 without control characters. */
+/* `hint` may be NULL.  Texts are cut at LINK_MAX_LOG bytes and made valid UTF-8 without control characters. */
 extern void log_message(LinkLogLevel level, const char *hint, const char *format,...)
 			__attribute__((format(printf, 3, 4)));
 

@@ -593,7 +593,7 @@ static bool
 link_log(void *ctx, LinkLogLevel level, const char *message, const char *hint)
 {
 	WorkerLink *l = ctx;
-	uint8_t		payload[1 + 2 * (4 + 1024)];
+	uint8_t		payload[1 + 2 * (4 + LINK_MAX_LOG)];
 	uint8_t    *at = write_u8(payload, (uint8_t) level);
 
 	at = write_string(at, slice_cstring(message));

@@ -76,6 +76,7 @@
 #define LINK_MAX_TIMELINES	1000	/* the newest ones */
 #define LINK_TIMELINE_SIZE	20	/* bytes of one in TIMELINES */
 #define LINK_POSITION_SIZE	16	/* bytes of COVERED and POSITION */
+#define LINK_MAX_LOG		8000	/* bytes of each text of LOG; what is longer is cut */
 #define LINK_MAX_SESSION_KEY 64
 #define LINK_DRAIN_END		UINT32_MAX
 #define LINK_MAX_SESSION_VALUE (32 * 1024)

@@ -65,6 +65,7 @@ BEGIN
 	IF how = 'plain' THEN RAISE EXCEPTION 'not now' USING DETAIL = 'a secret', HINT = 'another'; END IF;
 	IF how = 'class' THEN RAISE EXCEPTION 'gone' USING ERRCODE = 'PT410'; END IF;
 	IF how = 'other' THEN PERFORM 1 / 0; END IF;
+	IF how = 'long' THEN RAISE EXCEPTION 'inside' USING ERRCODE = '23514', DETAIL = repeat('x', 4000) || ' to here', HINT = 'and on'; END IF;
 END $$;
 SELECT rooms.on_event('raise', 'app.raise');
 SQL
@@ -82,6 +83,11 @@ $ada->event;
 $ada->emit('raise', 'plain');
 is_deeply($ada->event, ['error', { event => 'raise', message => 'not now', code => 'P0001' }], 'without an acknowledgement');
 
+$internal = $ada->ask('raise', 'long')->[0]{error};
+$node->wait_for_log(qr/error $internal->{id} in the handler of event "raise" in namespace "\/": 23514: inside; detail: x+ to here; hint: and on; context: PL\/pgSQL function/);
+pass('... with all its parts');
+$ada->event;
+
 # A log that one client cannot fill: so many in a second have an id and the lines that belong to it.
 $ada->tell('raise', 'other') for 1 .. 60;
 my @ids = grep { defined } map { $ada->answer->[0]{error}{id} } 1 .. 60;
@@ -94,6 +100,12 @@ if (@ids < 60)
 	my $log = PostgreSQL::Test::Utils::slurp_file($node->logfile);
 	is(scalar(grep { $log !~ /error $_ in the handler/ } @ids), 0, '... all that have one are in the log, and so is how many are not');
 }
+# ... nor many of them.
+my @many = map { $rooms->client(claims => { sub => "many$_" }) } 1 .. 6;
+for (1 .. 5) { $_->tell('raise', 'other') for @many }
+@ids = map { my $client = $_; grep { defined } map { $client->answer->[0]{error}{id} } 1 .. 5 } @many;
+$node->wait_for_log(qr/error $_ in the handler/) for @ids;
+cmp_ok(scalar(@ids), '<', 30, '... also of many users all errors that have an id are in the log');
 
 # an error at commit
 $rooms->sql(<<'SQL');
