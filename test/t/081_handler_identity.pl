@@ -119,6 +119,7 @@ CREATE FUNCTION app.fresh() RETURNS jsonb LANGUAGE sql AS $$
 		'cursors', (SELECT count(*) FROM pg_cursors WHERE is_holdable),
 		'prepared', (SELECT count(*) FROM pg_prepared_statements WHERE from_sql)) $$;
 SELECT rooms.on_event('litter', 'app.litter'), rooms.on_event('fresh', 'app.fresh');
+ALTER ROLE gateway SET session_preload_libraries = 'audit';
 SQL
 $rooms->settle($plain, 'cyd');
 my %code = (error => 'P0001', timeout => 'timeout', killed => 'unavailable');
@@ -136,6 +137,11 @@ for my $how (qw(ok error timeout killed))
 		is_deeply($plain->ask('fresh'), [$clean], '... leaves nothing behind');
 	}
 }
+
+# Extensions that watch what runs are told: the last of those backends that were killed has been replaced since.
+is_deeply($ada->ask('who'), ['member gateway ada member ada ada t 1'], 'by a backend with another extension');
+$node->wait_for_log(qr/audit: who as member/);
+pass('... which hears of the handler');
 
 # Which connections are refused.
 sub conninfo
