@@ -192,6 +192,12 @@ extern Caller *caller_new(Socket *socket, Slice nsp, Identity *identity, Slice a
 /* Is this payload of a CONNECT small enough to be kept (AUTH_KEPT_MAX)? */
 extern bool caller_auth_fits(Slice auth);
 
+/*
+ * Can jsonb hold what handlers see of it?  Otherwise none that takes a rooms.event could run, on_disconnect
+ * neither: a client could have itself not be missed.
+ */
+extern bool caller_auth_storable(Slice auth);
+
 /* It is `before` come back: on_connect waits for what `before` has still to run, its on_disconnect. */
 extern void call_follow(Caller *caller, Caller *before);
 

@@ -14,6 +14,8 @@
 #include "core/session_state.h"
 #include "wire/json.h"
 
+#define AUTH_EXPONENT_MAX 10000
+
 /* ---- peers ---- */
 
 static uint8_t *
@@ -165,6 +167,58 @@ caller_auth_fits(Slice auth)
 	fits = t.len <= AUTH_KEPT_MAX;
 	text_free(&t);
 	return fits;
+}
+
+/* Exponents as jsonb takes them, with as many digits before them as are kept. */
+static bool
+is_moderate(Slice number)
+{
+	long		exponent = 0;
+	size_t		i = 0;
+
+	while (i < number.len && number.data[i] != 'e' && number.data[i] != 'E')
+		i++;
+	while (++i < number.len)
+	{
+		if (number.data[i] >= '0' && number.data[i] <= '9')
+			exponent = exponent * 10 + number.data[i] - '0';
+		if (exponent > AUTH_EXPONENT_MAX)
+			return false;
+	}
+	return true;
+}
+
+static bool
+is_sql_text(Slice raw)
+{
+	uint8_t    *text = xmalloc(raw.len);
+	long		len = json_unquote(raw, text);
+	bool		good = len >= 0 && memchr(text, '\0', (size_t) len) == NULL;
+
+	free(text);
+	return good;
+}
+
+bool
+caller_auth_storable(Slice auth)
+{
+	Text		t = {0};
+	JsonScan	scan;
+	JsonToken	token = JSON_SCAN_END;
+	Slice		raw;
+	bool		good = true;
+
+	add_auth(&t, auth);
+	json_scan(&scan, text_slice(&t));
+	while (good && (token = json_scan_next(&scan, &raw)) > JSON_SCAN_END)
+	{
+		if (token == JSON_SCAN_STRING || token == JSON_SCAN_KEY)
+			good = is_sql_text(raw);
+		else if (token == JSON_SCAN_NUMBER)
+			good = is_moderate(raw);
+	}
+	text_free(&t);
+	return good;
 }
 
 void

@@ -244,6 +244,7 @@ connect_socket(Session *s, const SioPacket *p)
 {
 	static const ConnectError unknown = {.message = "Invalid namespace"};
 	static const ConnectError too_large = {.message = "Auth payload too large",.code = "auth_too_large"};
+	static const ConnectError unstorable = {.message = "Auth payload cannot be handled",.code = "auth_invalid"};
 	static const ConnectError namespaces = {.message = "Too many namespaces",.code = "too_many_namespaces"};
 	static const ConnectError too_many = {.message = "Too many connections",.code = "too_many_connections"};
 	Server	   *server = s->server;
@@ -283,6 +284,12 @@ connect_socket(Session *s, const SioPacket *p)
 	{
 		server->counters[COUNTER_REFUSED_AUTH_SIZE]++;
 		send_connect_error(s, p->nsp, &too_large);
+		identity_clear(&identity);
+	}
+	else if (server->use_handlers && !caller_auth_storable(p->json))
+	{
+		server->counters[COUNTER_REFUSED_AUTH]++;
+		send_connect_error(s, p->nsp, &unstorable);
 		identity_clear(&identity);
 	}
 	else

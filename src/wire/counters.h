@@ -34,7 +34,7 @@
 	C(LATENCY_SUM, "latency_sum_us", TOTAL, "sum of their latencies in microseconds") \
 	C(PACKETS_IN, "packets_in", TOTAL, "Engine.IO packets from clients, heartbeats included") \
 	C(REFUSED_ORIGIN, "refused_origin", TOTAL, "requests refused because of their Origin") \
-	C(REFUSED_AUTH, "refused_auth", TOTAL, "sockets refused for want of a good token") \
+	C(REFUSED_AUTH, "refused_auth", TOTAL, "sockets refused for want of a good token, or for auth that jsonb cannot hold") \
 	C(REFUSED_AUTH_SIZE, "refused_auth_size", TOTAL, "sockets refused because of more than 4 kB beside the token") \
 	C(REFUSED_NAMESPACE, "refused_namespace", TOTAL, "sockets refused because there is no such namespace") \
 	C(REFUSED_MAX_CONNECTIONS, "refused_max_connections", TOTAL, "connections refused by max_connections") \

@@ -664,6 +664,27 @@ life(void)
 		CHECK(server_counters(rig.server)[COUNTER_REFUSED_AUTH_SIZE] == 1);
 	}
 
+	unit_case("auth that jsonb cannot hold is refused: on_disconnect could not run");
+	{
+		const char *const bad[] = {"{\"a\":\"x\\u0000\"}", "[\"\\ud800\"]", "{\"\\udc00\":1}", "1e10001", "-1E-99999999999999999999"};
+		const char *const good[] = {"1e400", "\"\\ud83d\\ude00\\u0001\"", "[-1.5E+3,{}]"};
+		char		text[200];
+
+		for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		{
+			snprintf(text, sizeof(text), "40{\"user\":\"1\",\"tenant\":\"t\",\"x\":%s}", bad[i]);
+			rig_send(a, text);
+			SAID(a, "44{\"message\":\"Auth payload cannot be handled\",\"data\":{\"code\":\"auth_invalid\"}}");
+		}
+		for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+		{
+			snprintf(text, sizeof(text), "40{\"user\":\"1\",\"tenant\":\"t\",\"token\":\"\\u0000\",\"x\":%s}", good[i]);
+			rig_send(a, text);
+			refuse(next(HANDLER_CONNECT, "", "[]"), "no", "PT403");
+			SAID(a, "44{\"message\":\"no\",\"data\":{\"code\":\"PT403\"}}");
+		}
+	}
+
 	unit_case("more leaves during on_connect than are remembered: no further room");
 	rig_send(a, "40{\"user\":\"1\",\"tenant\":\"t\"}");
 	c = next(HANDLER_CONNECT, "", "[]");
