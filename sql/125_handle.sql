@@ -26,7 +26,7 @@ BEGIN
 			|| '\x0000' || attachments[i];
 	END LOOP;
 	answer := rooms.handle(kind, '/', name, convert_to(args, 'UTF8'), packed, '_0123456789012345678', 'ada', 't1', role, claims,
-		'{"host": "example.com"}', '{"auth": {}, "address": "127.0.0.1"}', '\x00112233445566778899aabbccddeeff');
+		'{"host": "example.com"}', '{"auth": {}, "address": "127.0.0.1"}', '\x00112233445566778899aabbccddeeff', '0/0');
 	len := get_byte(answer, 0) + 256 * get_byte(answer, 1) + 65536 * get_byte(answer, 2);
 	reply := convert_from(substr(answer, 5, len), 'UTF8');
 	at := 5 + len;
@@ -191,6 +191,7 @@ SELECT ask('who', '[]');		-- a superuser's session
 SET SESSION AUTHORIZATION regress_rooms_gateway;
 SELECT reply FROM ask('who', '[]');
 SELECT reply FROM ask('who', '[]', role => 'regress_rooms_user');
+SELECT reply FROM ask('who', '[]', role => 'regress_rooms_user', claims => ' {"sub": "ada"}');
 SELECT reply FROM ask('who', '[]', claims => NULL);
 SELECT reply FROM ask('who', '[]', claims => '{"sub": 7}');
 SELECT current_user, rooms.current_sid(), rooms.claims(), current_setting('request.jwt.claims', true) = '' AS no_claims;

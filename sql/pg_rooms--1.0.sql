@@ -317,12 +317,13 @@ CREATE FUNCTION rooms.handle(
 	claims text,
 	headers text,
 	handshake text,
-	marker bytea
+	marker bytea,
+	after pg_lsn
 ) RETURNS bytea
 AS 'MODULE_PATHNAME', 'rooms_handle'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
-REVOKE ALL ON FUNCTION rooms.handle("char", text, text, bytea, bytea, text, text, text, text, text, text, text, bytea) FROM PUBLIC;
-COMMENT ON FUNCTION rooms.handle("char", text, text, bytea, bytea, text, text, text, text, text, text, text, bytea) IS
+REVOKE ALL ON FUNCTION rooms.handle("char", text, text, bytea, bytea, text, text, text, text, text, text, text, bytea, pg_lsn) FROM PUBLIC;
+COMMENT ON FUNCTION rooms.handle("char", text, text, bytea, bytea, text, text, text, text, text, text, text, bytea, pg_lsn) IS
 	'runs the handler of one event, for the gateway';
 
 CREATE FUNCTION rooms.handler_reset() RETURNS boolean

@@ -43,7 +43,9 @@
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/pg_lsn.h"
 #include "utils/portal.h"
+#include "utils/snapmgr.h"
 
 #include "backend/arguments.h"
 #include "backend/compat.h"
@@ -52,7 +54,10 @@
 #include "backend/outbox.h"
 #include "backend/packet.h"
 #include "backend/registration.h"
+#include "backend/shared.h"
 #include "wire/json.h"
+
+#define AWAIT_US	1000		/* between looks at who has not committed yet */
 
 PG_FUNCTION_INFO_V1(rooms_handle);
 PG_FUNCTION_INFO_V1(rooms_handler_reset);
@@ -73,6 +78,9 @@ typedef struct Current
 
 static Current *current = NULL;
 
+static void begin_after(XLogRecPtr after);
+static bool await_visible(XLogRecPtr before);
+static bool is_visible(XLogRecPtr before);
 static void set_current(text *sid, text *user_id, text *tenant_id, text *claims);
 static void current_ended(void *arg);
 static text *copy_text(text *t);
@@ -91,12 +99,12 @@ static void drop_prepared_statements(void);
 
 /*
  * handle(kind, namespace, name, args, attachments, sid, user_id, tenant_id,
- *        role, claims, headers, handshake, marker)
+ *        role, claims, headers, handshake, marker, after)
  *
  * The names and texts come in the connection's encoding, args is UTF-8,
  * attachments a list of wire/envelope.h, marker and result are of
  * wire/handler.h.  A role that is NULL is no claim, an empty one is a claim that
- * can be no role.
+ * can be no role.  A join and a connect see all that committed before `after`.
  */
 PGDLLEXPORT Datum
 rooms_handle(PG_FUNCTION_ARGS)
@@ -110,6 +118,7 @@ rooms_handle(PG_FUNCTION_ARGS)
 	char	   *signature;
 	bytea	   *reply;
 	FmgrInfo	function;
+	bool		joins;
 	LOCAL_FCINFO(call, FUNC_MAX_ARGS);
 
 	outbox_check_served();
@@ -136,6 +145,9 @@ rooms_handle(PG_FUNCTION_ARGS)
 				 errmsg("rooms.handle() runs already in this transaction"),
 				 errhint("It is for the gateway, which calls it once in a transaction.")));
 
+	joins = e.kind == HANDLER_JOIN || e.kind == HANDLER_CONNECT;
+	if (joins)
+		begin_after(PG_ARGISNULL(13) ? InvalidXLogRecPtr : PG_GETARG_LSN(13));
 	signature = registration_find(e.kind, argument_text(PointerGetDatum(e.nsp)), argument_text(PointerGetDatum(e.name)));
 	if (signature == NULL)
 		ereport(ERROR,
@@ -153,6 +165,8 @@ rooms_handle(PG_FUNCTION_ARGS)
 	handler_arguments(f, &e, call);
 	reply = handler_reply(f, e.kind, call);
 	run_deferred();
+	if (joins)
+		PopActiveSnapshot();
 	PG_RETURN_BYTEA_P(reply);
 }
 
@@ -211,6 +225,65 @@ rooms_claims(PG_FUNCTION_ARGS)
 	if (current == NULL || current->claims == NULL)
 		PG_RETURN_NULL();
 	return DirectFunctionCall1(jsonb_in, CStringGetDatum(text_to_cstring(current->claims)));
+}
+
+/* ---- what it sees ---- */
+
+/*
+ * A command that takes rooms away may have come to the gateway of a standby
+ * before what it committed with is visible here: a commit is replayed there
+ * while it still waits for a synchronous standby.  Whoever joins is to be
+ * checked against what holds after it.
+ */
+static void
+begin_after(XLogRecPtr after)
+{
+	if (await_visible(after) && IsolationUsesXactSnapshot())
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("could not see what was committed before this call"),
+				 errhint("Let handlers run in READ COMMITTED.")));
+	PushActiveSnapshot(GetTransactionSnapshot());
+}
+
+/*
+ * Until nothing is left that has committed before the position and is not
+ * visible: those who are between their messages and the end of their
+ * transaction have a slot (shared.h).  Not so COMMIT PREPARED, which is not
+ * waited for.  True: there was something.
+ */
+static bool
+await_visible(XLogRecPtr before)
+{
+	bool		waited = false;
+
+	pg_memory_barrier();
+	for (uint32 i = 0; before != InvalidXLogRecPtr && i < rooms_shared->slot_count; i++)
+	{
+		XLogRecPtr	began = pg_atomic_read_u64(&rooms_shared->slots[i]);
+
+		while (began != InvalidXLogRecPtr && began < before && pg_atomic_read_u64(&rooms_shared->slots[i]) == began &&
+			   !is_visible(before))
+		{
+			CHECK_FOR_INTERRUPTS();
+			pg_usleep(AWAIT_US);
+			waited = true;
+		}
+	}
+	pg_memory_barrier();
+	return waited;
+}
+
+/* The worker has found that all before the position is: it delivers nothing that is not. */
+static bool
+is_visible(XLogRecPtr before)
+{
+	uint64		count = pg_atomic_read_u64(&rooms_shared->position_count);
+	XLogRecPtr	known;
+	uint64		xid;
+
+	pg_read_barrier();
+	return count > 0 && shared_get_position(count - 1, &known, &xid) && known >= before;
 }
 
 /* ---- whose event ---- */
@@ -332,7 +405,7 @@ claims_with_role(text *claims, const char *role)
 	initStringInfo(&out);
 	appendStringInfoString(&out, "{\"role\":");
 	escape_json(&out, role);
-	appendStringInfo(&out, "%s%s", any ? "," : "", json + 1);
+	appendStringInfo(&out, "%s%s", any ? "," : "", strchr(json, '{') + 1);
 	return out.data;
 }
 

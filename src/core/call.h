@@ -162,6 +162,9 @@ extern bool server_has_calls(const Server *s);
 /* Its answer; the call is not the caller's any more.  Also when it could not be run at all. */
 extern void server_call_done(Server *s, Call *c, const CallResult *r, uint64_t now);
 
+/* A join or connect is to be decided by what has all in it that committed before this WAL position; 0: any. */
+extern uint64_t call_after(const Call *c);
+
 /* First half of the markers: random, new with each gateway. */
 extern uint64_t server_marker(const Server *s);
 
@@ -224,6 +227,9 @@ extern void call_overlap(Caller *caller, EnvelopeList rooms);
 
 /* ... to the sockets that are in one of the rooms `in`: of whoever is on the way there, too. */
 extern void call_overlap_rooms(Server *s, Slice nsp, EnvelopeList rooms, EnvelopeList in);
+
+/* Before this WAL position rooms were taken away, or may have been. */
+extern void call_revoked(Server *s, uint64_t before);
 
 /* The client can take more of what it is sent for a room:join. */
 extern void call_continue(Caller *caller);

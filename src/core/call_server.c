@@ -109,6 +109,19 @@ call_marker(Server *s, Slice marker)
 }
 
 uint64_t
+call_after(const Call *c)
+{
+	return c->caller->server->revoked;
+}
+
+void
+call_revoked(Server *s, uint64_t before)
+{
+	if (before > s->revoked)
+		s->revoked = before;
+}
+
+uint64_t
 server_marker(const Server *s)
 {
 	return s->marker;

@@ -547,6 +547,8 @@ recovery_command(Server *s, const Envelope *e)
 {
 	Namespace  *n = registry_find_namespace(s->recovery.absent, e->nsp);
 
+	if (e->kind != ENVELOPE_SOCKETS_JOIN)
+		call_revoked(s, s->recovery.newest.lsn + 1);
 	if (n == NULL)
 		return;
 	server_pick(s, n, (e->flags & ENVELOPE_ALL) != 0, e->rooms);

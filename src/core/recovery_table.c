@@ -205,6 +205,7 @@ server_covered(Server *s, const LinkPosition *p, uint64_t now)
 {
 	s->now = now;
 	history_restart(s->recovery.history, before(p));
+	call_revoked(s, p->lsn);
 	if (recovery_keeps(s))
 		server_hang_up(s);
 	server_position(s, p);

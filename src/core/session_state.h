@@ -56,6 +56,7 @@ struct Server
 	bool		rules_stale;	/* they have changed: as if they were not known */
 	uint64_t	marker;			/* this gateway's number */
 	uint64_t	last_call;
+	uint64_t	revoked;		/* call_revoked() */
 	Bucket		call_rate;
 	CallList	waiting;
 	CallList	running;

@@ -25,7 +25,7 @@
 
 #define HANDLE_STATEMENT	"rooms_handle"
 #define RESET_STATEMENT		"rooms_reset"
-#define HANDLE_PARAMETERS	13
+#define HANDLE_PARAMETERS	14
 
 /* One row; nothing in it can be shadowed, and the last column is null without the extension. */
 static const char check_sql[] =
@@ -136,7 +136,7 @@ connect_step(HandlerConnection *c)
 static void
 begin_checks(HandlerConnection *c)
 {
-	static const char handle_sql[] = "SELECT rooms.handle($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
+	static const char handle_sql[] = "SELECT rooms.handle($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
 
 	if (PQsetnonblocking(c->pg, 1) != 0 || PQenterPipelineMode(c->pg) != 1 ||
 		!PQsendQueryParams(c->pg, check_sql, 0, NULL, NULL, NULL, NULL, 0) ||
@@ -204,12 +204,15 @@ handler_connection_call(HandlerConnection *c, Call *call, uint64_t marker)
 	int			formats[HANDLE_PARAMETERS];
 	char		kind = (char) call->kind;
 	uint8_t		mark[HANDLER_MARKER_SIZE];
+	uint8_t		after[8];		/* a pg_lsn, as PostgreSQL sends it */
 	uint8_t    *attachments = xmalloc(4 + call->attachments.bytes.len);
 	Text		handshake = {0};
 	int			n = 0;
 
 	caller_handshake(caller, &handshake);
 	write_u64(write_u64(mark, marker), call->id);
+	for (int i = 0; i < 8; i++)
+		after[i] = (uint8_t) (call_after(call) >> (56 - 8 * i));
 	write_bytes(write_u32(attachments, call->attachments.count), call->attachments.bytes);
 
 #define ADD(data, len) (formats[n] = 1, lengths[n] = (int) (len), values[n++] = (const char *) (data))
@@ -228,6 +231,7 @@ handler_connection_call(HandlerConnection *c, Call *call, uint64_t marker)
 	ADD_SLICE(caller_headers(caller));
 	ADD_SLICE(text_slice(&handshake));
 	ADD(mark, sizeof(mark));
+	ADD(after, sizeof(after));
 #undef ADD
 #undef ADD_TEXT
 #undef ADD_SLICE

@@ -56,6 +56,41 @@ SELECT rooms.emit_all('end');
 SQL
 is_deeply([map { $_->[0] } $ada->events_until('end')], ['in'], "sockets_join and sockets_leave reach a standby's sockets");
 
+sub wait_for_standby
+{
+	my ($name) = @_;
+	$node->append_conf('postgresql.conf', "synchronous_standby_names = '$name'");
+	$node->reload;
+	$node->poll_query_until('postgres', 'SHOW synchronous_standby_names', $name) or die;
+}
+
+# A leave is replayed there while its commit still waits for another standby, and so is not visible on the primary.
+$primary->sql(<<'SQL');
+CREATE TABLE member (room text);
+GRANT SELECT ON member TO gateway;
+INSERT INTO member VALUES ('desk');
+CREATE FUNCTION may_join(room text) RETURNS boolean STABLE LANGUAGE sql AS 'SELECT EXISTS (SELECT FROM member m WHERE m.room = may_join.room)';
+SELECT rooms.on_join('*', 'may_join');
+SQL
+$node->wait_for_catchup($standby_node);
+is_deeply($ada->ask('room:join', 'desk'), [], 'a member joins');
+wait_for_standby('missing');
+my $revoker = $node->background_psql('postgres');
+$revoker->query_until(qr/begun/, <<'SQL');
+\echo begun
+BEGIN;
+DELETE FROM member;
+SELECT rooms.sockets_leave('desk', ARRAY['desk']), rooms.emit('user:ada', 'revoked');
+COMMIT;
+SQL
+is_deeply($ada->event, ['revoked'], 'the right is taken away');
+ok($node->poll_query_until('postgres', "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event = 'SyncRep')"), '... by a commit that hangs');
+is($ada->ask('room:join', 'desk')->[0]{error}{code}, 'timeout', '... and is not checked by what was before that');
+wait_for_standby('');
+$revoker->quit;
+is($ada->ask('room:join', 'desk')->[0]{error}{code}, 'forbidden', '... which has not become a member');
+@{ $ada->{seen} } = ();
+
 # Promoted, with its own server the only one that can write.
 my $cyd = $standby->client(claims => { sub => 'cyd' });
 $cyd->wait_for('connect');

@@ -475,6 +475,7 @@ joins(void)
 	Client	   *a;
 	Client	   *b;
 	Call	   *c;
+	uint64_t	left;
 	char		text[200];
 
 	unit_case("room:join: the handler decides");
@@ -541,11 +542,14 @@ joins(void)
 	rig_send(b, "421[\"room:join\",\"ticket:1\"]");
 	c = next(HANDLER_JOIN, "ticket:1", "[\"ticket:1\"]");
 	command(ENVELOPE_SOCKETS_LEAVE, "user:2", "ticket:1");
+	left = rig.lsn;
 	answer(c, "[true]");
 	SAID(b, "");
 	rig_emit("ticket:1", "", 0, 0, "2[\"secret\"]");
 	SAID(b, "");
-	answer(next(HANDLER_JOIN, "ticket:1", "[\"ticket:1\"]"), "[false]");
+	c = next(HANDLER_JOIN, "ticket:1", "[\"ticket:1\"]");
+	CHECK(call_after(c) == left + 1);	/* by what holds once the leave has committed */
+	answer(c, "[false]");
 	SAID(b, "42[\"error\",{\"event\":\"room:join\",\"message\":\"not allowed\",\"code\":\"forbidden\"}] "
 		 "431[{\"error\":{\"message\":\"not allowed\",\"code\":\"forbidden\"}}]");
 	rig_send(b, "421[\"room:join\",\"ticket:1\"]");
