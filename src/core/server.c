@@ -534,23 +534,30 @@ session_mark_dirty(Session *s)
 	list_add(&s->server->dirty, s);
 }
 
-static void
+/* True if something was written. */
+static bool
 flush_session(Server *server, Session *s)
 {
+	uint32_t	queued = s->queue.count;
+	bool		written;
+
 	s->dirty = false;
 	if (s->closing != CLOSE_NONE)
-		return;
+		return false;
 	if (s->transport == TRANSPORT_WEBSOCKET ? s->queue.count > 0 || !s->writable || s->poll != NULL
 		: s->poll != NULL && (s->queue.count > 0 || s->state->upgrading))
 		server->hooks.flush(server->hooks.ctx, s);
+	written = s->queue.count < queued;
 	if (s->closing == CLOSE_NONE)
 		session_flushed(s);
+	return written;
 }
 
 uint32_t
 server_flush(Server *s)
 {
 	uint32_t	count;
+	uint32_t	written = 0;
 
 	s->unflushed = 0;
 	close_slow(s);
@@ -558,12 +565,12 @@ server_flush(Server *s)
 	/* A session that is marked again meanwhile waits for the next flush. */
 	count = s->dirty.count;
 	for (uint32_t i = 0; i < count; i++)
-		flush_session(s, s->dirty.items[i]);
+		written += flush_session(s, s->dirty.items[i]);
 	s->dirty.count -= count;
 	if (s->dirty.count > 0)
 		memmove(s->dirty.items, s->dirty.items + count, s->dirty.count * sizeof(void *));
 	free_dead(s);
-	return count;
+	return written;
 }
 
 static void

@@ -262,7 +262,7 @@ extern uint64_t server_now(const Server *s);	/* the newest `now` the core was gi
  */
 extern WireResult server_message(Server *s, const LinkMessage *m, uint64_t now) MUST_CHECK;
 
-/* Flushes every dirty session, then frees the closed ones.  Call once per loop turn.  Returns how many it flushed. */
+/* Flushes every dirty session, then frees the closed ones.  Call once per loop turn.  Returns how many it wrote to. */
 extern uint32_t server_flush(Server *s);
 
 /* Closes every session (CLOSE_SHUTDOWN): no DISCONNECT packet, so clients come back. */

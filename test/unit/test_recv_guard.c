@@ -267,6 +267,17 @@ test_strangers(void)
 		guard_close(fds[i]);
 	}
 
+	unit_case("nothing more is read from a connection that is to be closed, whatever it was");
+	for (int websocket = 0; websocket < 2; websocket++)
+	{
+		begin();
+		if (websocket)
+			guard_websocket(ours);
+		guard_end(ours);
+		CHECK(send(theirs, "x", 1, 0) == 1);
+		CHECK(recv(ours, got, 1, 0) == -1 && errno == ECONNRESET);
+	}
+
 	unit_case("peeking does not count");
 	begin();
 	guard_websocket(ours);

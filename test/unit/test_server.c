@@ -80,6 +80,21 @@ rooms(void)
 	SAID(a, "42[0] 42[1] 42[2]");
 	rig_stop();
 
+	unit_case("a flush tells how many it wrote to: not those that take nothing");
+	rig_start();
+	a = rig_connect(0, "1", "x");
+	b = rig_connect(1, "2", "x");
+	c = rig_connect(2, "3", "x");
+	c->stalled = true;
+	{
+		Envelope	e = {.kind = ENVELOPE_EMIT, .flags = ENVELOPE_ALL, .nsp = SLICE_LITERAL("/"), .packet = SLICE_LITERAL("2[1]")};
+
+		CHECK(rig_message(&e) == WIRE_OK);
+	}
+	CHECK(server_flush(rig.server) == 2);
+	CHECK(server_flush(rig.server) == 0);
+	rig_stop();
+
 	unit_case("what is no envelope is refused and harms nobody");
 	rig_start();
 	a = rig_connect(0, "1", "x");
