@@ -8,7 +8,7 @@ TOOLS = $(dir $(lastword $(MAKEFILE_LIST)))tools
 # Without PostgreSQL's headers `make demo` and `make test` must work all the
 # same: they install them first, and build in sub-makes.
 test:
-	@$(TOOLS)/deps.sh build client test
+	@$(TOOLS)/deps.sh build client test promtool
 	@$(TOOLS)/run.sh plain
 
 test-asan:

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what is missing on Debian: deps.sh build|client|test|browser|fuzz...
+# Installs what is missing on Debian: deps.sh build|client|test|promtool|browser|fuzz...
 # Does nothing, and needs no network, when all of it is there.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -11,6 +11,7 @@ declare -A sets=(
 	[client]="" # node and the npm packages of test/client, see below
 	[example]="" # ... of examples/tickets/web
 	[test]="libipc-run-perl perl openssl patch python3 python3-socketio python3-aiohttp python3-requests python3-websocket postgresql-contrib nginx-light"
+	[promtool]="" # see below
 	[fuzz]="clang-14 libclang-rt-14-dev llvm-14"
 	[lint]="patch"
 	[browser]="chromium procps"
@@ -64,8 +65,26 @@ if [ ${#missing[@]} -gt 0 ]; then
 	trap - EXIT
 fi
 
+# The one program of Debian's package, which would start a server.  Without
+# it, and without network, the test that wants it is skipped.
+fetch_promtool() {
+	local work
+	work=$(mktemp -d)
+	if (cd "$work" && apt-get download -qq prometheus && dpkg-deb -x prometheus_*.deb .) >/dev/null 2>&1; then
+		mkdir -p build
+		cp "$work/usr/bin/promtool" build/
+	else
+		echo "promtool could not be fetched (apt-get download prometheus): the check of /metrics with it is skipped" >&2
+	fi
+	rm -rf "$work"
+}
+
 for set in "$@"; do
 	case $set in
+	promtool)
+		command -v promtool >/dev/null || [ -x build/promtool ] || fetch_promtool
+		continue
+		;;
 	client) folder=test/client ;;
 	example) folder=examples/tickets/web ;;
 	*) continue ;;

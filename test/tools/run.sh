@@ -67,6 +67,7 @@ if [[ "${suites[*]}" =~ (^| )(regress|isolation|tap|[^ ]*\.pl)( |$) ]]; then
 		gcc -O1 -g -fPIC -shared -w -I"$("$pg_config" --includedir-server)" "$module" \
 			-o "$work/stage$("$pg_config" --pkglibdir)/$(basename "$module" .c).so" || { failed=1; finish; }
 	done
+	[ ! -x build/promtool ] || cp build/promtool "$bin/"
 	cp -r test sql expected src pg_rooms.control README.md "$work/"
 	mkdir -p "$work/examples/tickets" && cp -r examples/tickets/sql "$work/examples/tickets/" && cp -r examples/migrate.md examples/nginx "$work/examples/"
 	own
