@@ -64,7 +64,7 @@ recovery_configured(Server *s)
 		r->keeping = true;
 		return;
 	}
-	r->keeping = false;
+	r->keeping = r->filling = false;
 	while (r->first != NULL)
 	{
 		if (r->first->socket != NULL)

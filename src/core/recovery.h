@@ -78,6 +78,7 @@ typedef struct Recovery
 	uint32_t	age;			/* ms: so long ago the message being processed was committed */
 	bool		behind;			/* the worker was not told of some stays, which are to be told again */
 	bool		keeping;		/* messages are kept since recovery_configured() */
+	bool		filling;		/* the past is coming: what is due must wait, or it would stand within it */
 	bool		over;			/* the server is at its end: nobody is told any more */
 } Recovery;
 
@@ -161,7 +162,7 @@ extern void server_covered(Server *s, const LinkPosition *p, uint64_t now);
 
 /* WIRE_BAD: not ours; it was ignored, as with server_message(). */
 extern WireResult server_history(Server *s, uint32_t age, const LinkMessage *m, uint64_t now) MUST_CHECK;
-extern void server_position(Server *s, const LinkPosition *p);
+extern void server_position(Server *s, const LinkPosition *p);	/* also the end of the history */
 
 /* An entry of the session table; WIRE_BAD: it is none of ours. */
 extern WireResult server_session(Server *s, Slice key, Slice value, uint64_t now) MUST_CHECK;

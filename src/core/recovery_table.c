@@ -191,13 +191,18 @@ before(const LinkPosition *p)
 	return (Position) {.lsn = p->lsn,.timeline = p->timeline};
 }
 
+static void
+advance_to(Server *s, Position at)
+{
+	if (position_compare(&at, &s->recovery.newest) > 0)
+		s->recovery.newest = at;
+}
+
 void
 server_position(Server *s, const LinkPosition *p)
 {
-	Position	at = before(p);
-
-	if (position_compare(&at, &s->recovery.newest) > 0)
-		s->recovery.newest = at;
+	advance_to(s, before(p));
+	s->recovery.filling = false;
 }
 
 void
@@ -208,7 +213,7 @@ server_covered(Server *s, const LinkPosition *p, uint64_t now)
 	call_revoked(s, p->lsn);
 	if (recovery_keeps(s))
 		server_hang_up(s);
-	server_position(s, p);
+	advance_to(s, before(p));
 }
 
 WireResult
@@ -220,6 +225,7 @@ server_history(Server *s, uint32_t age, const LinkMessage *m, uint64_t now)
 	if (envelope_decode(m->envelope, &e) != WIRE_OK)
 		return WIRE_BAD;
 	recovery_advance(s, m);
+	s->recovery.filling = recovery_keeps(s);
 	s->recovery.age = age;
 	if (e.kind == ENVELOPE_EMIT && e.throttle_ms > 0)
 		server_throttle(s, &e, m->envelope, true);

@@ -157,14 +157,15 @@ void
 server_tick(Server *s, uint64_t now)
 {
 	s->now = now;
-	timer_wheel_run(&s->wheel, now);
+	if (!s->recovery.filling)
+		timer_wheel_run(&s->wheel, now);
 	recovery_tick(s);
 }
 
 uint64_t
 server_next_tick(const Server *s)
 {
-	return timer_wheel_next(&s->wheel);
+	return s->recovery.filling ? TIMER_NEVER : timer_wheel_next(&s->wheel);
 }
 
 void
@@ -500,6 +501,7 @@ server_message(Server *s, const LinkMessage *m, uint64_t now)
 	if (envelope_decode(m->envelope, &e) != WIRE_OK)
 		return WIRE_BAD;
 	s->counters[COUNTER_MESSAGES]++;
+	s->recovery.filling = false;
 	recovery_advance(s, m);
 	if (e.kind == ENVELOPE_MARKER)
 		call_marker(s, e.packet);

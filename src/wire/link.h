@@ -47,8 +47,8 @@
  * Ages are in ms, from the commit to the sending, UINT32_MAX if longer ago.
  *
  * Order on the wire is order of effect.  The worker sends HELLO, CONFIG,
- * TIMELINES, every SESSION, COVERED, HISTORY, then LISTEN, then MESSAGEs only
- * once READY has come.  READY answers LISTEN, and READY or REFUSED each later
+ * TIMELINES, every SESSION, COVERED, HISTORY, with recovery a POSITION that
+ * ends it, then LISTEN, then MESSAGEs only once READY has come.  READY answers LISTEN, and READY or REFUSED each later
  * CONFIG.  A first CONFIG that cannot work ends the gateway.  MESSAGE and
  * HISTORY together are in the order of commits and each comes once; the first
  * MESSAGE goes on from exactly where HISTORY ended.  Without recovery

@@ -1092,6 +1092,8 @@ crash(uint64_t from, uint32_t timeline, const char *rules)
 		LinkMessage m = {.timeline = 1,.lsn = n,.xid = n,.envelope = slice(wal[n].bytes, wal[n].len)};
 
 		CHECK(server_history(rig.server, (uint32_t) (5000 + (lsn - n) * 10), &m, rig.now) == WIRE_OK);
+		rig_wait(TIMER_TICK_MS);	/* the loop turns meanwhile */
+		CHECK(server_next_tick(rig.server) == TIMER_NEVER);
 	}
 	p = (LinkPosition) {.timeline = timeline,.lsn = lsn + 1};
 	server_position(rig.server, &p);
