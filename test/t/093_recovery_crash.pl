@@ -63,6 +63,7 @@ sub heard
 	{
 		my $seen = $client->wait_for(sub { $_[0]{is} =~ /^(event|connect)$/ });
 		if ($seen->{is} eq 'connect') { $connect = $seen }
+		elsif ($seen->{args}[0] eq 'throttled') { $client->{last} = $seen->{args}[2] }
 		else { push @heard, $seen->{args}[1] }
 	}
 	return ($connect, @heard);
@@ -76,6 +77,8 @@ for my $what ('gateway KILL', "gateway $crash", 'worker TERM', 'worker KILL', 's
 	lose($what) if $what =~ /^(gateway KILL|server immediate)$/;
 	my $prepared = ++$n;
 	$rooms->sql("BEGIN; SELECT rooms.emit('tenant:1', 'n', to_jsonb($n)); PREPARE TRANSACTION 'p'");
+	my $waits = $what =~ /^(gateway|server) KILL$/;
+	$rooms->sql("SELECT rooms.emit_to('{tenant:1}', 'throttled', to_jsonb(ARRAY[$n, v]), throttle => '1 s') FROM generate_series(1, 3) v") if $waits;
 	my @said = say('tenant:1');
 	my $gateway = $rooms->pid_of('gateway');
 	if ($what eq 'server KILL') { kill_postmaster() }
@@ -100,6 +103,9 @@ for my $what ('gateway KILL', "gateway $crash", 'worker TERM', 'worker KILL', 's
 		is_deeply(\@heard, \@said, "$what, $transport: all that was committed, once, in order");
 		ok($connect->{recovered}, '... recovered');
 		is($connect->{sid}, $sid{$transport}, '... as the same socket');
+		next if !$waits;
+		$client->wait_for(sub { $_[0]{is} eq 'event' && $_[0]{args}[2] == 3 }) if $client->{last} != 3;
+		pass('... and it has the throttled value that waited, though it knew a later message');
 	}
 	departs($what) if $what eq 'gateway KILL';
 }
