@@ -46,6 +46,7 @@
 #include "utils/pg_lsn.h"
 #include "utils/portal.h"
 #include "utils/snapmgr.h"
+#include "utils/timestamp.h"
 
 #include "backend/arguments.h"
 #include "backend/compat.h"
@@ -58,6 +59,7 @@
 #include "wire/json.h"
 
 #define AWAIT_US	1000		/* between looks at who has not committed yet */
+#define AWAIT_MAX_MS 1000		/* then the client has to come again: others wait for the connection */
 
 PG_FUNCTION_INFO_V1(rooms_handle);
 PG_FUNCTION_INFO_V1(rooms_handler_reset);
@@ -250,12 +252,14 @@ begin_after(XLogRecPtr after)
  * Until nothing is left that has committed before the position and is not
  * visible: those who are between their messages and the end of their
  * transaction have a slot (shared.h).  Not so COMMIT PREPARED, which is not
- * waited for.  True: there was something.
+ * waited for.  True: there was something.  An ERROR of class 57P, which for
+ * the gateway is a database that is not available, if it takes too long.
  */
 static bool
 await_visible(XLogRecPtr before)
 {
 	bool		waited = false;
+	TimestampTz start = GetCurrentTimestamp();
 
 	pg_memory_barrier();
 	for (uint32 i = 0; before != InvalidXLogRecPtr && i < rooms_shared->slot_count; i++)
@@ -266,6 +270,12 @@ await_visible(XLogRecPtr before)
 			   !is_visible(before))
 		{
 			CHECK_FOR_INTERRUPTS();
+			if (TimestampDifferenceExceeds(start, GetCurrentTimestamp(), AWAIT_MAX_MS))
+				ereport(ERROR,
+						(errcode(ERRCODE_CANNOT_CONNECT_NOW),
+						 errmsg("what a standby has replayed is not visible here yet"),
+						 errdetail("A commit that emitted waits, as for a synchronous standby that is missing."),
+						 errhint("Joins and connects of that standby's clients wait for it.")));
 			pg_usleep(AWAIT_US);
 			waited = true;
 		}
