@@ -129,6 +129,7 @@ static void next_signal(int64 now);
 static void reap(int64 now);
 static void gone(int64 now);
 static void on_sigchld(SIGNAL_ARGS);
+static void keep_last_sessions(void);
 static void gateway_exit(int code, Datum arg);
 
 void
@@ -670,7 +671,9 @@ reap(int64 now)
 		return;
 
 	gw.pid = 0;					/* never to be signalled again */
-	read_link(now);				/* what it wrote last */
+	do
+		read_link(now);			/* what it wrote last, all of it */
+	while (gw.unread);
 	how = result > 0 ? wait_result_to_str(status) : pstrdup("it is no longer our child");
 	/* One that could not even start has said why, and so will the next. */
 	ereport(gw.was_ready || gateway_log_due(&gw.said.ended, now) ? LOG : DEBUG1,
@@ -710,6 +713,20 @@ on_sigchld(SIGNAL_ARGS)
 	errno = save_errno;
 }
 
+/* What it said of sessions and has not been read, for the next worker; all else is over. */
+static void
+keep_last_sessions(void)
+{
+	LinkFrame	frame;
+	LinkSession s;
+
+	while (gateway_link_read(&gw.link, &frame) == GATEWAY_READ_FRAME)
+	{
+		if (frame.type == LINK_SESSION && link_session_decode(frame.payload, &s) == WIRE_OK)
+			session_table_change(&s);
+	}
+}
+
 /* on_proc_exit: asks politely, then less so; within a second it is gone. */
 static void
 gateway_exit(int code pg_attribute_unused(), Datum arg pg_attribute_unused())
@@ -731,6 +748,7 @@ gateway_exit(int code pg_attribute_unused(), Datum arg pg_attribute_unused())
 		{
 			pid_t		pid = waitpid(gw.pid, NULL, WNOHANG);
 
+			keep_last_sessions();
 			if (pid == gw.pid || (pid < 0 && errno != EINTR))
 				return;
 			pg_usleep(2000);

@@ -3,7 +3,9 @@
 
 To be installed as pg_rooms_gateway.  Beside it: frames.log gets one line of
 JSON for each frame; sessions.json, if there is one, is a list of [key, value]
-(value null: remove) that is sent as SESSION frames once LISTEN has come.
+(value null: remove) that is sent as SESSION frames once LISTEN has come, in one
+piece; if it ends in null, the gateway dies then.  parting.json is sent as an
+answer to STOP.  Both of these are sent by one gateway only.
 Frames are taken apart here by hand, from the words of wire/link.h and
 wire/envelope.h.
 """
@@ -50,12 +52,23 @@ def message(payload):
     return {"timeline": timeline, "lsn": lsn, "index": index, "xid": xid, "packet": take()}
 
 
-def sessions():
-    path = os.path.join(HERE, "sessions.json")
-    if os.path.exists(path):
-        with open(path) as f:
-            for key, value in json.load(f):
-                send(SESSION, struct.pack("B", value is not None) + string(key.encode()) + string((value or "").encode()))
+def session(key, value):
+    payload = struct.pack("B", value is not None) + string(key.encode()) + string((value or "").encode())
+    return struct.pack("<IB", len(payload), SESSION) + payload
+
+
+def sessions(name, once=False):
+    path = os.path.join(HERE, name)
+    if not os.path.exists(path):
+        return
+    with open(path) as f:
+        pairs = json.load(f)
+    once = once or None in pairs
+    if once:
+        os.unlink(path)
+    link.sendall(b"".join(session(*pair) for pair in pairs if pair is not None))
+    if None in pairs:
+        os._exit(1)
 
 
 def frame(kind, payload):
@@ -70,7 +83,7 @@ def frame(kind, payload):
         frame.listening = True
         say(what="listen")
         send(READY, frame.number)
-        sessions()
+        sessions("sessions.json")
     elif kind == MESSAGE:
         say(what="message", **message(payload))
     elif kind == HISTORY:
@@ -87,6 +100,7 @@ def frame(kind, payload):
     elif kind == PING:
         send(PONG, payload)
     elif kind == STOP:
+        sessions("parting.json", once=True)
         sys.exit(0)
 
 

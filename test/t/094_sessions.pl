@@ -114,6 +114,15 @@ rename "$data.away", $data or die;
 $node->start;
 is(table($rooms->heard_by_now), $ten, '... and the server itself still does');
 
+# ---- what a gateway said last ----
+my $starts = $rooms->stat('gateway_starts');
+$rooms->will_send((map { [ "m$_", 'x' ] } 1 .. 4000), undef);
+kill 'KILL', $rooms->pid_of('gateway');
+$node->poll_query_until('postgres', "SELECT value >= $starts + 2 FROM rooms.stats WHERE name = 'gateway_starts'") or die;
+is(scalar FakeGateway::of('session', $rooms->heard_by_now), 10 + 4000, 'what a gateway said before it died is not lost, however much');
+$rooms->will_say_at_last((map { [ "m$_", undef ] } 1 .. 4000), [ "late", "12345" ]);
+is(table(restart('fast')) =~ s/ m\d+=1//gr, "$ten late=5", '... nor before it was stopped');
+
 # ---- off ----
 $rooms->sql('ALTER SYSTEM SET pg_rooms.recovery_window = 0');
 $rooms->sql('SELECT pg_reload_conf()');

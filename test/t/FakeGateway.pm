@@ -68,10 +68,16 @@ sub after_kill
 sub of { my ($what, @frames) = @_; return grep { $_->{what} eq $what } @frames }
 
 # What the next gateway sends as SESSION frames: pairs of key and value; value undef: remove.
-sub will_send
+# With undef as the last one it dies of it.
+sub will_send { my ($self, @pairs) = @_; write_pairs("$self->{bin}/sessions.json", @pairs) }
+
+# What it sends when it is stopped.
+sub will_say_at_last { my ($self, @pairs) = @_; write_pairs("$self->{bin}/parting.json", @pairs) }
+
+sub write_pairs
 {
-	my ($self, @pairs) = @_;
-	open my $file, '>', "$self->{bin}/sessions.json" or die;
+	my ($name, @pairs) = @_;
+	open my $file, '>', $name or die;
 	print $file $Rooms::JSON->encode(\@pairs);
 	close $file;
 }
