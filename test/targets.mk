@@ -3,7 +3,7 @@
 
 TOOLS = $(dir $(lastword $(MAKEFILE_LIST)))tools
 
-.PHONY: test test-asan test-demo test-example test-deps demo example bench fuzz slow-clients mutants torture soak snapshots storm lint stage
+.PHONY: test test-asan test-demo test-example test-deps demo example bench fuzz slow-clients mutants torture soak snapshots storm views lint stage
 
 # Without PostgreSQL's headers `make demo` and `make test` must work all the
 # same: they install them first, and build in sub-makes.
@@ -69,6 +69,11 @@ slow-clients:
 storm:
 	@$(TOOLS)/deps.sh build client test
 	@$(TOOLS)/run.sh plain test/torture/storm.pl
+
+# The views while CLIENTS (10000) are connected.
+views:
+	@$(TOOLS)/deps.sh build client test
+	@$(TOOLS)/run.sh plain test/torture/views.pl
 
 mutants:
 	@$(TOOLS)/deps.sh build client test

@@ -141,7 +141,7 @@ run_tap() { # FILES
 		"ROOMS_STAGE=$work/stage" "ROOMS_VARIANT=$variant" "PG_TEST_TIMEOUT_DEFAULT=${ROOMS_TEST_TIMEOUT:-60}" \
 		prove -v -j3 --timer -I "$pgxs_test/perl" -I "$work/test/t" "$@") >"$work/tap.log" 2>&1
 	local status=$?
-	grep -E '^\[?[0-9:]*\]? ?test/t/.* (\.\.|ok)|^(#   Failed|# (seed|storm|soak)[ :]|Result:|Files=)' "$work/tap.log" | grep -vE '^\[.*\.\. *$' | tail -n 60
+	grep -E '^\[?[0-9:]*\]? ?test/t/.* (\.\.|ok)|^(#   Failed|# (seed|storm|soak|views)[ :]|Result:|Files=)' "$work/tap.log" | grep -vE '^\[.*\.\. *$' | tail -n 60
 	count "$work/tap.log" $status '^ok [0-9]' '^not ok '
 }
 
