@@ -69,11 +69,14 @@ my $pid = $first->query_safe('SELECT pg_backend_pid()');
 $first->{stdin} .= "BEGIN; INSERT INTO t VALUES (1); SELECT rooms.emit_all('first'); COMMIT;\n";
 $first->{run}->pump_nb;
 waits_for_standby($pid);
-$rooms->sql(q{SET synchronous_commit = local; SELECT rooms.emit_all('second')});
-# ... though the worker is told that every xid is over, as a RecentXmin does that has grown old.
+# The worker has a RecentXmin that says of every xid that it is over.
+my ($sent, $read) = map { $rooms->stat($_) } 'bus_messages', 'bus_transactions';
 $node->append_conf('postgresql.conf', 'old_xmin.turn = 1');
 $node->reload;
 $node->wait_for_log(qr/old_xmin: turn 1/);
+$rooms->sql(q{SET synchronous_commit = local; SELECT rooms.emit_all('second')});
+$node->poll_query_until('postgres', "SELECT value > $read FROM rooms.stats WHERE name = 'bus_transactions'") or die;
+is($rooms->stat('bus_messages'), $sent, 'the gate does not trust a RecentXmin that has grown old');
 $node->wait_for_log(qr/pg_rooms.*not.*visible/i);
 is($rooms->sql(q{SELECT count(*) FROM t}), 0, 'a commit that waits for a standby is not visible');
 is_deeply([ grep { $_->{is} eq 'event' } $client->seen ], [], '... and is not delivered, nor what committed after it');
