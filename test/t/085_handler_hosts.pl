@@ -70,7 +70,8 @@ CREATE TABLE member (room text);
 GRANT SELECT ON member TO gateway;
 INSERT INTO member VALUES ('desk');
 CREATE FUNCTION may_join(room text) RETURNS boolean STABLE LANGUAGE sql AS 'SELECT EXISTS (SELECT FROM member m WHERE m.room = may_join.room)';
-SELECT rooms.on_join('*', 'may_join');
+CREATE FUNCTION arrive() RETURNS void LANGUAGE sql AS '';
+SELECT rooms.on_join('*', 'may_join'), rooms.on_connect('arrive');
 SQL
 $node->wait_for_catchup($standby_node);
 is_deeply($ada->ask('room:join', 'desk'), [], 'a member joins');
@@ -86,10 +87,14 @@ SQL
 is_deeply($ada->event, ['revoked'], 'the right is taken away');
 ok($node->poll_query_until('postgres', "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event = 'SyncRep')"), '... by a commit that hangs');
 is($ada->ask('room:join', 'desk')->[0]{error}{code}, 'unavailable', '... and is not checked by what was before that');
+my $dee = $standby->client(claims => { sub => 'dee' });
+ok($standby_node->poll_query_until('postgres', "SELECT value > 0 FROM rooms.stats WHERE name = 'disconnect_forced'"), '... who connects is hung up on');
 wait_for_standby('');
 $revoker->quit;
 is($ada->ask('room:join', 'desk')->[0]{error}{code}, 'forbidden', '... which has not become a member');
+ok($dee->wait_for('connect'), '... and is let in when it comes again');
 @{ $ada->{seen} } = ();
+$primary->sql('SELECT rooms.off_connect()');
 
 # Promoted, with its own server the only one that can write.
 my $cyd = $standby->client(claims => { sub => 'cyd' });
