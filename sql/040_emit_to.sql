@@ -7,6 +7,9 @@ SELECT rooms.emit_to('{a}', 'event', '[1, "two", null]');
 SELECT rooms.emit_to(rooms => '{a}', event => 'event', args => '[[1, 2]]', except_rooms => '{x,y}');
 -- doubles are harmless: a socket hears of it once
 SELECT rooms.emit_to('{a,a,b}', 'event', except_rooms => '{c,c}');
+-- NULL excepts nobody
+SELECT rooms.emit_to('{a}', 'event', except_rooms => '{NULL}');
+SELECT rooms.emit_to('{a}', 'event', except_rooms => '{NULL,x,NULL}');
 SELECT rooms.emit_to('{a}', 'event', namespace => '/chat', volatile => true, throttle => '250 ms');
 SELECT rooms.emit_to('{a}', 'event', throttle => '1 ms');
 SELECT rooms.emit_to('{a}', 'event', throttle => '1 day');

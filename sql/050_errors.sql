@@ -29,7 +29,6 @@ SELECT (test.error(statement)).*, statement FROM unnest(ARRAY[
 	$$SELECT rooms.emit_to('{a}', '')$$,
 	$$SELECT rooms.emit_to('{a}', 'event', NULL)$$,
 	$$SELECT rooms.emit_to('{a}', 'event', except_rooms => NULL)$$,
-	$$SELECT rooms.emit_to('{a}', 'event', except_rooms => '{NULL}')$$,
 	$$SELECT rooms.emit_to('{a}', 'event', except_rooms => '{""}')$$,
 	$$SELECT rooms.emit_to('{a}', 'event', namespace => NULL)$$,
 	$$SELECT rooms.emit_to('{a}', 'event', volatile => NULL)$$,

@@ -82,7 +82,8 @@ try {
   await ada.fill('.quick input', '   ');
   await ada.press('.quick input', 'Enter');
   await sees(ada, 'A ticket needs a title', '.toast[data-kind="error"]');
-  ok('what a handler refuses is shown');
+  assert.equal(await ada.locator('.toast[data-kind="error"]').count(), 1);
+  ok('what a handler refuses is shown, once');
   sql(`INSERT INTO ticket (tenant_id, title) VALUES (2, 'For Globex')`);
   await sees(cleo, 'For Globex');
   assert.equal(await cleo.locator('.tickets li').count(), 2);
@@ -205,6 +206,14 @@ try {
   await ada.click('nav >> text=Tickets');
   await ben.waitForSelector('.mirror [data-cursor="ada"]', { state: 'detached' });
   ok('who leaves takes the cursor along');
+  // A tab that is closed says nothing: on_disconnect does.  Long before a silent cursor is forgotten.
+  const tab = await phone.context().newPage();
+  await tab.goto(`${url}documents/1`);
+  await tab.focus('.editor textarea');
+  await ben.waitForSelector('.mirror [data-cursor="ada"]');
+  await tab.close();
+  await ben.waitForSelector('.mirror [data-cursor="ada"]', { state: 'detached' });
+  ok('... and so does who vanishes');
 
   // ---- Dashboard ----
   await ada.goto(`${url}dashboard`);

@@ -67,7 +67,7 @@ argument_bool(FunctionCallInfo fcinfo, int n, const char *name)
 }
 
 EnvelopeList
-argument_rooms(FunctionCallInfo fcinfo, int n, const char *name)
+argument_rooms(FunctionCallInfo fcinfo, int n, const char *name, bool skip_nulls)
 {
 	ArrayType  *rooms = argument_array(fcinfo, n, name);
 	ListBuilder list;
@@ -82,6 +82,8 @@ argument_rooms(FunctionCallInfo fcinfo, int n, const char *name)
 	list_begin(&list);
 	for (int i = 0; i < count; i++)
 	{
+		if (nulls[i] && skip_nulls)
+			continue;
 		if (nulls[i])
 			argument_null_error(psprintf("an element of %s", name));
 		list_add(&list, argument_check_name(argument_text(values[i]), "room name"));

@@ -24,8 +24,8 @@ extern Slice argument_namespace(FunctionCallInfo fcinfo, int n);
 
 extern bool argument_bool(FunctionCallInfo fcinfo, int n, const char *name);
 
-/* A text[] of rooms, in UTF-8. */
-extern EnvelopeList argument_rooms(FunctionCallInfo fcinfo, int n, const char *name);
+/* A text[] of rooms, in UTF-8.  An element that is NULL is an ERROR, or left out with skip_nulls. */
+extern EnvelopeList argument_rooms(FunctionCallInfo fcinfo, int n, const char *name, bool skip_nulls);
 
 /* An array that has at most one dimension. */
 extern ArrayType *argument_array(FunctionCallInfo fcinfo, int n, const char *name);

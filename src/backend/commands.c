@@ -69,7 +69,7 @@ change_rooms(FunctionCallInfo fcinfo, EnvelopeKind kind)
 		PG_RETURN_VOID();
 
 	e.rooms = room_argument(fcinfo, bytes);
-	e.except = argument_rooms(fcinfo, 1, "rooms");
+	e.except = argument_rooms(fcinfo, 1, "rooms", false);
 	e.nsp = packet_utf8(argument_namespace(fcinfo, 2));
 	if (e.except.count > 0)
 		send_command(&e);

@@ -161,7 +161,7 @@ rooms_emit_to(PG_FUNCTION_ARGS)
 	if (!emitter_ready())
 		PG_RETURN_VOID();
 
-	e.rooms = argument_rooms(fcinfo, 0, "rooms");
+	e.rooms = argument_rooms(fcinfo, 0, "rooms", false);
 	emit_with_options(fcinfo, 1, &e);
 	PG_RETURN_VOID();
 }
@@ -265,7 +265,8 @@ emit_with_options(FunctionCallInfo fcinfo, int event_arg, Envelope *e)
 	Slice		nsp = argument_namespace(fcinfo, event_arg + 3);
 	StringInfoData packet;
 
-	e->except = argument_rooms(fcinfo, event_arg + 2, "except_rooms");
+	/* rooms.current_sid() is NULL outside of handlers, where there is nobody to except. */
+	e->except = argument_rooms(fcinfo, event_arg + 2, "except_rooms", true);
 	e->nsp = packet_utf8(nsp);
 	e->throttle_ms = throttle_argument(fcinfo, event_arg + 4);
 	if (argument_bool(fcinfo, event_arg + 5, "volatile"))

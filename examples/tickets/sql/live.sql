@@ -36,10 +36,10 @@ BEGIN
 		PERFORM rooms.notify_user(NEW.user_id, jsonb_build_object('id', NEW.id, 'title', NEW.title, 'message', NEW.message,
 			'read', NEW.read, 'createdAt', NEW.created_at, 'ticketId', NEW.ticket_id));
 	ELSE
-		-- To the other devices: in a handler, the one that asked knows from its acknowledgement.
+		-- To the other devices: in a handler, the one that asked knows from its acknowledgement.  Elsewhere current_sid() is NULL, and all hear of it.
 		PERFORM rooms.emit_to(ARRAY['user:' || NEW.user_id], 'notification:updated',
 			jsonb_build_array(jsonb_build_object('id', NEW.id, 'read', NEW.read)),
-			except_rooms => array_remove(ARRAY[rooms.current_sid()], NULL));
+			except_rooms => ARRAY[rooms.current_sid()]);
 	END IF;
 	RETURN NULL;
 END $$;
@@ -81,7 +81,7 @@ CREATE FUNCTION edited() RETURNS trigger
 	SECURITY DEFINER SET search_path = public, pg_temp LANGUAGE plpgsql AS $$
 BEGIN
 	PERFORM rooms.emit_to(ARRAY['document:' || NEW.id], 'document:updated',
-		jsonb_build_array(to_jsonb(NEW)), except_rooms => array_remove(ARRAY[rooms.current_sid()], NULL));
+		jsonb_build_array(to_jsonb(NEW)), except_rooms => ARRAY[rooms.current_sid()]);
 	RETURN NULL;
 END $$;
 
