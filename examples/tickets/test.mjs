@@ -39,7 +39,7 @@ const state = (page, is) => page.waitForSelector(`.state[data-state="${is}"]`);
 const live = (page) => state(page, 'online');
 const sees = (page, text, where = '.tickets') => page.waitForSelector(`${where} >> text=${text}`);
 const count = (page, is) => page.waitForFunction((want) => Number(document.querySelector('.bell .count')?.textContent ?? 0) === want, is);
-const shot = (page, name) => page.screenshot({ path: `${out}/${name}.png` });
+const shot = (page, name) => page.screenshot({ path: `${out}/${name}.png`, animations: 'disabled' });
 const text = (page) => page.inputValue('.editor textarea');
 const holds = (page, part, ms) => page.waitForFunction((p) => document.querySelector('.editor textarea')?.value.includes(p), part, { timeout: ms });
 const field = (page, label) => page.locator(`label:has-text("${label}") select`);
