@@ -232,10 +232,16 @@ static void
 listener_set_limits(Listener *l, const Config *c)
 {
 	struct rlimit files = {0, 0};
+	uint64_t	most;
 	AcceptLimits limits = {.pending = c->max_pending_handshakes,.trusted = c->trusted_proxies};
 
 	getrlimit(RLIMIT_NOFILE, &files);
-	limits.total = listener_tcp_limit(c->server.max_connections, files.rlim_cur - DESCRIPTORS_SPARE);
+	most = files.rlim_cur > DESCRIPTORS_SPARE ? files.rlim_cur - DESCRIPTORS_SPARE : 1;
+	limits.total = listener_tcp_limit(c->server.max_connections, most);
+	if (limits.total < c->server.max_connections)
+		log_message(LINK_LOG_WARNING, "Raise it for the server (ulimit -n, LimitNOFILE of systemd) or lower pg_rooms.max_connections.",
+					"the limit of open files, %llu, leaves room for %u connections, fewer than pg_rooms.max_connections",
+					(unsigned long long) files.rlim_cur, limits.total);
 	if (c->server.max_connections_per_ip > 0)
 		limits.per_address = listener_tcp_limit(c->server.max_connections_per_ip, UINT32_MAX);
 	acceptor_set_limits(l->acceptor, &limits);

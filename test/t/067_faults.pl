@@ -101,8 +101,17 @@ $rooms->sql(q{SELECT rooms.emit_all('again')});
 is_deeply($_->event, ['again'], '... messages go on when the log does') for $ada, $eve;
 is($rooms->pid_of('gateway'), $gateway, '... it is the same gateway');
 
-# ---- a worker behind whose back WAL is removed ----
+# ---- a worker behind whose back WAL is removed: clients that are there, and one that is away meanwhile ----
 $from = -s $log;
+$node->append_conf('postgresql.conf', "pg_rooms.recovery_window = '10min'\n");
+$node->reload;
+logged(qr/the configuration is reloaded/, $from);
+my $proxy = $rooms->proxy;
+my ($bea, $cyd) = map { $rooms->client(claims => { sub => $_ }, transports => ['websocket'], url => $_ eq 'cyd' ? $proxy->{url} : undef) } 'bea', 'cyd';
+$_->wait_for('connect') for $bea, $cyd;
+$proxy->do($_) for 'stall', 'sever';
+$cyd->wait_for('disconnect');
+$node->poll_query_until('postgres', q{SELECT value = 1 FROM rooms.stats WHERE name = 'absent'}) or die 'it is not away';
 my $worker = $rooms->pid_of('worker');
 my $gaps = $rooms->stat('bus_gaps');
 kill 'STOP', $worker;
@@ -112,6 +121,18 @@ kill 'CONT', $worker;
 like(logged(qr/may have lost messages.*HINT/s, $from), qr/between [0-9A-F\/]+ and [0-9A-F\/]+\n.*That WAL was removed/, 'WAL was removed before the worker had read it: a WARNING');
 is($rooms->stat('bus_gaps'), $gaps + 1, '... counted');
 $rooms->sql(q{SELECT rooms.emit_all('after')});
-ok($ada->wait_for(sub { $_[0]{is} eq 'event' && $_[0]{args}[0] eq 'after' }), '... and messages go on behind the gap');
+ok(!$bea->wait_for('connect')->{recovered}, '... who was there is hung up on, and told that it is not recovered');
+$proxy->do('flow');
+ok(!$cyd->wait_for('connect')->{recovered}, '... and so is who was away');
+ok($node->poll_query_until('postgres', q{SELECT value >= 2 FROM rooms.stats WHERE name = 'recovery_refused_gap'}), '... counted, too');
+$rooms->sql(q{SELECT rooms.emit_all('behind')});
+for my $client ($bea, $cyd) { is($client->wait_for(sub { $_[0]{is} eq 'event' && $_[0]{args}[0] ne 'after' })->{args}[0], 'behind', '... messages go on behind the gap, and none from before comes') }
+
+# ---- fewer descriptors than max_connections ----
+$from = -s $log;
+limit($worker, '--nofile=500:500');
+kill 'KILL', $gateway;
+like(logged(qr/limit of open files.*HINT/s, $from), qr/WARNING:  [^\n]*the limit of open files, 500, leaves room for 436 connections, fewer than pg_rooms\.max_connections\n.*HINT:  Raise it/,
+	'a gateway whose limit of open files is too low says so');
 
 done_testing();

@@ -444,6 +444,14 @@ closing(void)
 	CHECK(server_counters(rig.server)[COUNTER_DISCONNECT_CONNECT_TIMEOUT] == 1);
 	rig_stop();
 
+	unit_case("a message is at most 64 kB while no namespace is joined");
+	rig_start();
+	c = rig_open(0, TRANSPORT_WEBSOCKET);
+	CHECK(session_max_message(c->s, &c->ws) == 65536);
+	rig_send(c, "40");
+	CHECK(session_max_message(c->s, &c->ws) == rig_options.max_payload);
+	rig_stop();
+
 	unit_case("leaving the last namespace starts connect_timeout again");
 	rig_start();
 	c = open_ws();
