@@ -28,7 +28,7 @@ DEFAULTS = {
     "path": "/socket.io/", "namespaces": "/", "document_root": "", "allowed_origins": "",
     "cors_credentials": "off", "sandbox": "on", "ping_interval": "25000", "ping_timeout": "20000",
     "request_timeout": "10000", "connect_timeout": "45000", "upgrade_timeout": "10000", "max_payload": "1000000",
-    "max_connections": "20000", "max_queued": str(4 << 20),
+    "max_connections": "10000", "max_queued": str(4 << 20),
     "recovery_window": "0", "history_size": str(64 << 20), "jwt_secret": SECRET,
     "jwt_leeway": "30000", "allow_anonymous": "off", "user_claim": "userId,user_id,sub",
     "tenant_claim": "tenantId,tenant_id", "role_claim": "role",
