@@ -113,9 +113,11 @@ while True:
     if not data:
         break
     bytes_ += data
-    while len(bytes_) >= 5:
-        size, kind = struct.unpack_from("<IB", bytes_)
-        if len(bytes_) < 5 + size:
+    at = 0
+    while len(bytes_) >= at + 5:
+        size, kind = struct.unpack_from("<IB", bytes_, at)
+        if len(bytes_) < at + 5 + size:
             break
-        frame(kind, bytes_[5:5 + size])
-        bytes_ = bytes_[5 + size:]
+        at += 5 + size
+        frame(kind, bytes_[at - size:at])
+    bytes_ = bytes_[at:]

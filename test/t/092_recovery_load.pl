@@ -55,7 +55,7 @@ my $stopped = Rooms::Driver->new;
 my $whole = $rooms->client(claims => { sub => 'whole', tenant_id => 1 }, transports => ['websocket']);
 my @failing = map {
 	my ($how, @transports) = @$_;
-	my $client = $rooms->client(claims => { sub => 'failing', tenant_id => 1 }, transports => \@transports,
+	my $client = $rooms->client(claims => { sub => $through{$how} ? 'failing' : 'stopped', tenant_id => 1 }, transports => \@transports,
 		$through{$how} ? (url => $through{$how}{url}) : (driver => $stopped));
 	$client->{name} = "$how, " . join(' and ', @transports);
 	$client;
@@ -66,7 +66,7 @@ $_->wait_for('connect') for $whole, @failing;
 my $pgbench = IPC::Run::start(
 	['pgbench', '-n', '-c', $writers, '-T', $seconds, '-R', 200, '-f', $script, '-h', $node->host, '-p', $node->port, 'postgres'], '>', \my $out, '2>&1');
 $stopped->kill('STOP');
-ok($node->poll_query_until('postgres', "SELECT value >= 2 FROM rooms.stats WHERE name = 'disconnect_ping_timeout'"), 'clients that are stopped are given up');
+ok($node->poll_query_until('postgres', "SELECT count(*) = 0 FROM rooms.sockets WHERE user_id = 'stopped'"), 'clients that are stopped are given up');
 $stopped->kill('CONT');
 ok($pgbench->finish, "$writers writers for $seconds s") or diag($out);
 $_->do('spare') for values %through;

@@ -33,16 +33,27 @@ sub heard
 {
 	my ($self, $until) = @_;
 	my $pid = $self->pid_of('gateway');
-	my $log;
+	my ($file, @lines);
+	my $line = '';
 	my $end = time + $Rooms::TIMEOUT;
-	do
+	for (;;)
 	{
+		if ($file || open $file, '<:raw', "$self->{bin}/frames.log")
+		{
+			seek $file, 0, 1;	# more may have come behind its end
+			while (defined(my $more = readline $file))
+			{
+				$line .= $more;
+				next if $line !~ /\n\z/;
+				push @lines, $line if $line =~ /^\{"pid": $pid,/;
+				$line = '';
+			}
+		}
+		last if grep { /$until/ } @lines;
 		die "gateway $pid did not hear of $until" if time > $end;
 		select undef, undef, undef, 0.02;
-		$log = -e "$self->{bin}/frames.log" ? PostgreSQL::Test::Utils::slurp_file("$self->{bin}/frames.log") : '';
-		$log =~ s/[^\n]*\z//;
-	} until ($log =~ /^\{"pid": $pid, .*$until/m);
-	return map { $Rooms::JSON->decode($_) } grep { /^\{"pid": $pid,/ } split /\n/, $log;
+	}
+	return map { $Rooms::JSON->decode($_) } @lines;
 }
 
 # ... until it has heard of a message that is sent now.
