@@ -211,10 +211,11 @@ my %kill = (
 		$rooms->sql(q{SELECT rooms.emit('user:slow', 'filler', to_jsonb(repeat('x', 900000))) FROM generate_series(1, 14)});
 		return $client->{name};
 	},
-	# The backends that write and those of handlers; keep_writing starts writers again.
+	# The backends of handlers and those that write; keep_writing starts writers again.  Some may just be connecting.
 	sessions => sub {
-		$rooms->sql(q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()});
-		$node->poll_query_until('postgres', q{SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE application_name = 'pgbench')}) or die 'a backend stays';
+		my $end = q{SELECT count(pg_terminate_backend(pid)) = 0 FROM pg_stat_activity WHERE application_name };
+		$rooms->sql("$end <> 'pgbench' AND backend_type = 'client backend' AND pid <> pg_backend_pid()");
+		$node->poll_query_until('postgres', "$end = 'pgbench'") or die 'a backend stays';
 		return 'TERM';
 	});
 my @kinds = $soak ? ('link', 'slow', 'sessions') : ('link', 'link', grep { !/slow|sessions/ } sort keys %kill);
@@ -318,7 +319,8 @@ for my $client (@all)
 	$recovered += $account->{recovered};
 	$refused += $account->{refused};
 }
-cmp_ok($recovered, '>', $refused, 'clients mostly recover');
+# The soak test's history is short of what a slow reader is sent, so that there many are refused.
+cmp_ok($recovered, '>', $refused, 'clients mostly recover') if !$soak;
 my @errors = map { /^(.*ERROR:.*)$/mg } map { $$_ // '' } @outputs;
 is_deeply(\@errors, [], 'no writer was refused anything');
 my @panics = grep { /PANIC|TRAP:/ } split /\n/, PostgreSQL::Test::Utils::slurp_file($node->logfile);
