@@ -106,7 +106,7 @@ run_unit() { # FILES
 		for t in "${programs[@]}"; do
 			[ -x "$t" ] || { echo "$t was not built"; status=1; }
 		done
-		[ "$status" != 0 ] || prove -v -e '' "${programs[@]}" || status=1
+		[ "$status" != 0 ] || prove -v -e 'timeout 120' "${programs[@]}" || status=1
 	} >"$work/unit.log" 2>&1
 	count "$work/unit.log" "$status" '^ok [0-9]' '^not ok '
 }
