@@ -36,6 +36,7 @@ struct WorkerLink
 	bool		greeted;		/* the worker's HELLO has come */
 	bool		over;
 	uv_timer_t	rest;			/* while it is active nothing is read */
+	bool		was_read;		/* since the last rest */
 	WorkerLinkHandlers handlers;
 
 	uint8_t    *in;
@@ -220,8 +221,10 @@ link_watch(WorkerLink *l)
 void
 worker_link_rest(WorkerLink *l, uint64_t ms)
 {
-	if (l->over)
+	/* Once for what was read: clients that make us write all the time must not keep us from the worker. */
+	if (l->over || !l->was_read)
 		return;
+	l->was_read = false;
 	uv_update_time(l->rest.loop);
 	uv_timer_start(&l->rest, link_rested, ms, 0);
 	link_watch(l);
@@ -271,6 +274,7 @@ link_read(WorkerLink *l)
 	iov.iov_base = l->in + l->in_len;
 	iov.iov_len = l->in_space - l->in_len;
 	n = recvmsg(l->fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	l->was_read = true;
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return false;
 	if (n <= 0)

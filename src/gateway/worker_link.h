@@ -38,7 +38,7 @@ extern WorkerLink *worker_link_new(uv_loop_t *loop, int fd, const WorkerLinkHand
 extern void worker_link_ready(WorkerLink *l, uint32_t number);
 extern void worker_link_refused(WorkerLink *l, uint32_t number);
 
-/* Reads nothing for so long. */
+/* Reads nothing for so long, unless nothing was read since the last rest. */
 extern void worker_link_rest(WorkerLink *l, uint64_t ms);
 
 extern void worker_link_stats(WorkerLink *l, const uint64_t *counters);
